@@ -1,0 +1,57 @@
+/** What a report says. The index is the code stored in `reports.verdict`. */
+export const VERDICTS = ['working', 'degraded', 'down'] as const
+export type Verdict = typeof VERDICTS[number]
+
+/** Can the person carry on? The index is the code stored in `reports.impact`. */
+export const IMPACTS = ['none', 'workaround', 'blocked'] as const
+export type Impact = typeof IMPACTS[number]
+
+/**
+ * What became of a report. The index is the code stored in `reports.disposition`;
+ * `duplicate` is only ever an answer: the row that was there keeps its own.
+ */
+export const DISPOSITIONS = ['counted', 'quarantined', 'excluded', 'duplicate'] as const
+export type Disposition = typeof DISPOSITIONS[number]
+
+/** The life of an outage: the first three are open, the last two closed. */
+export const OUTAGE_STATES = ['suspected', 'confirmed', 'recovering', 'resolved', 'dismissed'] as const
+export type OutageState = typeof OUTAGE_STATES[number]
+export const OPEN_OUTAGE_STATES = ['suspected', 'confirmed', 'recovering'] as const satisfies readonly OutageState[]
+
+/** What a service's summary says of it. */
+export const SERVICE_STATES = ['operational', 'suspected', 'outage', 'recovering', 'unknown'] as const
+export type ServiceState = typeof SERVICE_STATES[number]
+
+/** What happened on an outage's timeline; `moved` is a change of scope. */
+export const EVENT_TYPES = [
+  'suspected', 'confirmed', 'recovering', 'resolved', 'dismissed', 'moved'
+] as const
+export type EventType = typeof EVENT_TYPES[number]
+
+/** Whose word a timeline entry is. */
+export const ACTORS = ['detector', 'moderator', 'vendor'] as const
+export type Actor = typeof ACTORS[number]
+
+/** What a token may open. */
+export const TOKEN_SCOPES = ['moderate', 'catalog', 'import', 'webhooks', 'admin'] as const
+export type TokenScope = typeof TOKEN_SCOPES[number]
+
+/** Region of a report that named none, and of an address that told none. */
+export const UNKNOWN_REGION = 'ZZ'
+/** Device class of a report that named none; never guessed from the user agent. */
+export const UNKNOWN_DEVICE_CLASS = 'unknown'
+/** In a scope: every region, every device class. */
+export const ALL = '*'
+
+/** A place and kind of device within one service; `*` means all. A country includes its subdivisions. */
+export interface Scope { region: string, deviceClass: string }
+
+/** A scope's name in keys and in `withheld`: `*|*`, `CA|*`, `*|iphone`. */
+export function scopeKey ({ region, deviceClass }: Scope): string {
+  return `${region}|${deviceClass}`
+}
+
+/** The country of a region code: `CA` of `CA-ON` and of `CA`. */
+export function countryOf (region: string): string {
+  return region.slice(0, 2)
+}
