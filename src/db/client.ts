@@ -1,0 +1,123 @@
+// The pool, transactions and advisory locks. What is asked of the database stands in the file of its noun.
+import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres'
+import pg from 'pg'
+
+/** Where to connect, as pg takes it. */
+export type Connection = pg.PoolConfig
+
+/** Longest time a statement of the service may run, on the server. */
+export const STATEMENT_TIMEOUT_MS = 5_000
+/** Longest time the service waits for an answer; below the 3 s in which a caller is told that the database is gone. */
+export const ANSWER_TIMEOUT_MS = 2_500
+const LOCK_TIMEOUT_MS = 2_000
+const CONNECT_TIMEOUT_MS = 2_000
+const POOL_MAX = 10
+
+/** A handle on the database: typed queries, and plain SQL where a statement is built by hand. */
+export interface Db {
+  /** drizzle over the pool, or inside `transact` over its one connection. */
+  readonly orm: NodePgDatabase
+  /** Plain SQL. `name` makes it a prepared statement of the connection. */
+  query<R extends pg.QueryResultRow> (text: string, values?: unknown[], name?: string): Promise<R[]>
+}
+
+/** The service's pool of connections. */
+export interface Database extends Db {
+  readonly pool: pg.Pool
+  close (): Promise<void>
+}
+
+/**
+ * Opens a bounded pool; connects on first use.
+ * `answerTimeoutMs` 0 waits as long as the statement may run: for jobs and commands, where nobody waits for an answer.
+ */
+export function openDatabase (connection: Connection, options: {
+  onError: (error: Error) => void, max?: number, answerTimeoutMs?: number, statementTimeoutMs?: number
+}): Database {
+  const answerTimeoutMs = options.answerTimeoutMs ?? ANSWER_TIMEOUT_MS
+  const pool = new pg.Pool({
+    ...connection,
+    max: options.max ?? POOL_MAX,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    idleTimeoutMillis: 30_000,
+    statement_timeout: options.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS,
+    lock_timeout: LOCK_TIMEOUT_MS,
+    idle_in_transaction_session_timeout: 30_000,
+    ...(answerTimeoutMs === 0 ? {} : { query_timeout: answerTimeoutMs }),
+    application_name: 'groundswell'
+  })
+  pool.on('error', options.onError)
+  // A connection that is checked out has no listener of the pool's; without one, losing it would end the process.
+  pool.on('connect', client => client.on('error', options.onError))
+  return { pool, ...handle(pool), close: () => pool.end() }
+}
+
+/** Runs `work` in one transaction on one connection; a throw rolls it back. */
+export async function transact<T> (
+  database: Database, work: (tx: Db) => Promise<T>, isolation: 'read committed' | 'repeatable read' = 'read committed'
+): Promise<T> {
+  const client = await database.pool.connect()
+  let broken: Error | undefined
+  try {
+    await client.query(`begin isolation level ${isolation}`)
+    const result = await work(handle(client))
+    await client.query('commit')
+    return result
+  } catch (error) {
+    await client.query('rollback').catch((rollback: Error) => { broken = rollback })
+    throw error
+  } finally {
+    client.release(broken)
+  }
+}
+
+/** Advisory locks, by what they guard. */
+export const LOCKS = { migrate: 7_301, jobs: 7_302, rollup: 7_303 } as const
+
+/** Waits for `lock` (no longer than lock_timeout) and holds it until the transaction ends. */
+export async function lockInTransaction (tx: Db, lock: number): Promise<void> {
+  await tx.query('select pg_advisory_xact_lock($1)', [lock])
+}
+
+/** A lock held on a connection of its own for as long as that lives. */
+export interface HeldLock { lost: () => boolean, release: () => Promise<void> }
+
+/** Takes `lock` for this process, or returns undefined when another holds it. */
+export async function tryHoldLock (connection: Connection, lock: number): Promise<HeldLock | undefined> {
+  const client = new pg.Client({ ...connection, connectionTimeoutMillis: CONNECT_TIMEOUT_MS, keepAlive: true })
+  let lost = false
+  client.on('error', () => { lost = true })
+  client.on('end', () => { lost = true })
+  try {
+    await client.connect()
+    const { rows } = await client.query('select pg_try_advisory_lock($1) as held', [lock])
+    if (rows[0].held === true) return { lost: () => lost, release: () => client.end() }
+  } catch (error) {
+    await client.end().catch(() => {})
+    throw error
+  }
+  await client.end()
+  return undefined
+}
+
+/** True when `error` says that the database could not be asked, rather than that it refused what was asked. */
+export function isUnavailable (error: unknown): boolean {
+  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
+  if (!(cause instanceof Error)) return false
+  if (!('code' in cause) || cause.code === undefined) {
+    return /terminated|timeout|connection|not queryable|closed/i.test(cause.message)
+  }
+  const code = String(cause.code)
+  // Class 08: connection; 53: resources; 57: operator intervention (57014 is a statement's time-out); 55P03: lock time-out.
+  return /^(08|53|57)/.test(code) || code === '55P03' || /^E[A-Z]+$/.test(code)
+}
+
+function handle (queryable: pg.Pool | pg.PoolClient): Db {
+  return {
+    orm: drizzle(queryable),
+    async query<R extends pg.QueryResultRow> (text: string, values: unknown[] = [], name?: string) {
+      const { rows } = await queryable.query<R>(name === undefined ? { text, values } : { text, values, name })
+      return rows
+    }
+  }
+}
