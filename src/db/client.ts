@@ -71,6 +71,20 @@ export async function transact<T> (
   }
 }
 
+const CONFLICT_RETRIES_MAX = 3
+
+/** Runs `work` again when the database says that it collided with another transaction (40001, 40P01). */
+export async function retryConflicts<T> (work: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await work()
+    } catch (error) {
+      const code = error instanceof Error && 'code' in error ? error.code : undefined
+      if ((code !== '40001' && code !== '40P01') || attempt === CONFLICT_RETRIES_MAX) throw error
+    }
+  }
+}
+
 /** Advisory locks, by what they guard. */
 export const LOCKS = { migrate: 7_301, jobs: 7_302, rollup: 7_303 } as const
 

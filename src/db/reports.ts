@@ -1,0 +1,107 @@
+// Reports: the ingest statement, voices after a start, and the networks behind an alarm.
+import { v7 as uuid7 } from 'uuid'
+import { INTERVAL_MS, isLate, type NewReport } from '../core/reports.ts'
+import { dayOf, DAY_MS, floorTo, MINUTE_MS } from '../core/time.ts'
+import { ALL, countryOf, DISPOSITIONS, VERDICTS, type Scope } from '../core/vocabulary.ts'
+import type { Db } from './client.ts'
+
+const COUNTED = DISPOSITIONS.indexOf('counted')
+const DEGRADED = VERDICTS.indexOf('degraded')
+const COLUMNS = 12
+
+/**
+ * Commits reports as one statement, which also marks their minutes stale: multi-row `values`, so that it distributes
+ * by service, sorted by (service, id), so that two instances do not deadlock.
+ * @param reports no more than 1,000; the same id may stand twice.
+ * @param speed the domain clock's, for what counts as late at `now`.
+ * @returns the ids that are new; the others were there before.
+ */
+export async function insertReports (db: Db, reports: readonly NewReport[], speed: number, now: Date): Promise<Set<string>> {
+  const sorted = [...reports].sort((a, b) => a.serviceId - b.serviceId || (a.id < b.id ? -1 : 1))
+  const values: unknown[] = []
+  const marks = new Map<string, [number, string]>()
+  for (const report of sorted) {
+    const minute = isoMinute(report.minute)
+    marks.set(`${report.serviceId} ${minute}`, [report.serviceId, minute])
+    values.push(report.serviceId, isoMinute(report.intervalAt), report.id, minute, report.region, report.deviceClass,
+      report.verdict, report.symptom, report.impact, report.network, report.disposition, isLate(report, speed, now))
+  }
+  // Padded to a power of two with marks that are already there, so that few statements need preparing.
+  const padded = [...marks.values()]
+  const markCount = 2 ** Math.ceil(Math.log2(padded.length))
+  while (padded.length < markCount) padded.push(padded[0]!)
+  for (const mark of padded) values.push(...mark)
+
+  const spoken = sorted.filter(({ comment }) => comment !== null)
+  for (const report of spoken) {
+    values.push(report.serviceId, isoMinute(report.intervalAt), report.id, uuid7({ msecs: now.getTime() }), report.comment, now.toISOString())
+  }
+  const text = insertStatement(sorted.length, markCount, spoken.length)
+  // Odd shapes are sent unprepared: each prepared one stays on its connection.
+  const name = spoken.length === 0 && markCount <= 4 ? `reports_${sorted.length}_${markCount}` : undefined
+  const rows = await db.query<{ id: string }>(text, values, name)
+  return new Set(rows.map(({ id }) => id))
+}
+
+const statements = new Map<string, string>()
+
+function insertStatement (reportCount: number, markCount: number, commentCount: number): string {
+  const shape = `${reportCount} ${markCount} ${commentCount}`
+  const known = statements.get(shape)
+  if (known !== undefined) return known
+  let next = 1
+  const rows = (count: number, width: number) => Array.from({ length: count }, () =>
+    `(${Array.from({ length: width }, () => `$${next++}`).join(',')})`).join(',')
+  const text = `with r as (insert into reports (service_id, interval_at, id, minute, region, device_class, verdict, symptom, impact,
+    network, disposition, late) values ${rows(reportCount, COLUMNS)} on conflict do nothing returning id),
+    s as (insert into stale_minutes (service_id, minute) values ${rows(markCount, 2)})${commentCount === 0
+      ? ''
+      : `, c as (insert into comments (service_id, interval_at, report_id, id, text, created_at) values ${rows(commentCount, 6)}
+    on conflict do nothing)`} select id from r`
+  if (commentCount === 0 && statements.size < 500) statements.set(shape, text)
+  return text
+}
+
+let lastMinute = 0
+let lastIso = ''
+function isoMinute (at: number): string {
+  if (at !== lastMinute) {
+    lastMinute = at
+    lastIso = new Date(at).toISOString()
+  }
+  return lastIso
+}
+
+/** The counted voices of an interval (ms), of one service or, without it, of all. */
+export async function readVoices (db: Db, intervalAt: number, serviceId?: number): Promise<{ service_id: number, id: string, network: Buffer }[]> {
+  return db.query(`select service_id, id, network from reports
+    where interval_at = $1 and disposition = ${COUNTED} and network is not null and ($2::integer is null or service_id = $2)`,
+  [new Date(intervalAt).toISOString(), serviceId ?? null])
+}
+
+/**
+ * Distinct networks of the `down` and `degraded` reports of a scope, seen in `[since, until)` (ms): the largest number
+ * on one UTC day, since a network cannot be followed from one day into the next. A report without one counts as its own.
+ */
+export async function countNetworks (db: Db, serviceId: number, scope: Scope, since: number, until: number): Promise<number> {
+  const rows = await db.query<{ day: Date, networks: number }>(`
+    select date_bin('1 day', interval_at, '1970-01-01') as day,
+      (count(distinct network) + count(*) filter (where network is null))::integer as networks
+    from reports where service_id = $1 and interval_at >= $2 and interval_at < $4 and minute >= $3 and minute < $4
+      and disposition = ${COUNTED} and verdict >= ${DEGRADED} and not late
+      and ($5 = '${ALL}' or region = $5 or ($5 = $7 and left(region, 2) = $5)) and ($6 = '${ALL}' or device_class = $6)
+    group by 1`,
+  [serviceId, new Date(floorTo(since, INTERVAL_MS)).toISOString(), new Date(since).toISOString(), new Date(until).toISOString(),
+    scope.region, scope.deviceClass, countryOf(scope.region)])
+  return Math.max(0, ...rows.map(({ networks }) => networks))
+}
+
+/** The first day (ISO date) whose raw reports are still kept. */
+export function retentionStart (retentionDays: number, now: Date): string {
+  return dayOf(now.getTime() - retentionDays * DAY_MS)
+}
+
+/** The oldest minute (ms) that an import may still name: a minute inside the first day kept. */
+export function importAgeMaxMs (retentionDays: number): number {
+  return retentionDays * DAY_MS - MINUTE_MS
+}

@@ -1,0 +1,21 @@
+import { MINUTE_MS } from '../core/time.ts'
+import type { Db } from './client.ts'
+
+/** Marks every minute of `[from, to]` (their starts, ms) as watched: an instance could take reports in it. */
+export async function markWatched (db: Db, from: number, to: number): Promise<void> {
+  const minutes: string[] = []
+  for (let at = from; at <= to; at += MINUTE_MS) minutes.push(new Date(at).toISOString())
+  await db.query(`insert into watched (minute) values ${minutes.map((_, i) => `($${i + 1})`).join(',')} on conflict do nothing`, minutes)
+}
+
+/** A stretch of watched minutes, half open, ms. */
+export interface Stretch { from: number, to: number }
+
+/** The watched minutes of `[from, to)` (ms), as stretches, ascending. */
+export async function readWatched (db: Db, from: number, to: number): Promise<Stretch[]> {
+  const rows = await db.query<{ first: Date, last: Date }>(`select min(minute) as first, max(minute) as last from (
+      select minute, minute - row_number() over (order by minute) * interval '1 minute' as island
+      from watched where minute >= $1 and minute < $2) x
+    group by island order by 1`, [new Date(from).toISOString(), new Date(to).toISOString()])
+  return rows.map(({ first, last }) => ({ from: first.getTime(), to: last.getTime() + MINUTE_MS }))
+}

@@ -1,0 +1,122 @@
+// Windows: counted from reports, never added to. A minute without a row had no reports.
+import { INTERVAL_MS } from '../core/reports.ts'
+import { DAY_MS, floorTo } from '../core/time.ts'
+import { ALL, countryOf, DISPOSITIONS, VERDICTS, type Scope } from '../core/vocabulary.ts'
+import { LOCKS, lockInTransaction, retryConflicts, transact, type Database, type Db } from './client.ts'
+
+const COUNTED = DISPOSITIONS.indexOf('counted')
+const [WORKING, DEGRADED, DOWN] = VERDICTS.map((_, code) => code)
+/** A recount reads this much of the past at once, ms. */
+const RECOUNT_SPAN_MS = DAY_MS
+const RECOUNT_TIMEOUT_MS = 60_000
+
+/**
+ * Recounts the newest day of stale minutes from the reports and takes their marks away, in one transaction.
+ * @returns the start (ms) of what is now up to date, or undefined when nothing was stale: -Infinity stands for all.
+ */
+export async function recountStale (database: Database): Promise<number | undefined> {
+  return retryConflicts(() => transact(database, async tx => {
+    await lockInTransaction(tx, LOCKS.rollup)
+    await tx.query(`set local statement_timeout = ${RECOUNT_TIMEOUT_MS}`)
+    const [range] = await tx.query<{ oldest: Date | null, newest: Date | null }>('select min(minute) as oldest, max(minute) as newest from stale_minutes')
+    if (range!.newest === null || range!.oldest === null) return undefined
+    const oldest = range!.oldest.getTime()
+    const from = Math.max(oldest, floorTo(range!.newest.getTime() - RECOUNT_SPAN_MS, INTERVAL_MS))
+    const span = [new Date(from).toISOString(), range!.newest.toISOString()]
+    await tx.query(RECOUNT, [...span, new Date(floorTo(from, INTERVAL_MS)).toISOString()])
+    await tx.query(`delete from windows using (select distinct service_id, minute from stale_minutes where minute between $1 and $2) s
+      where windows.service_id = s.service_id and windows.minute = s.minute and windows.minute between $1 and $2
+        and working = 0 and degraded = 0 and down = 0 and seen_working = 0 and seen_degraded = 0 and seen_down = 0`, span)
+    await tx.query('delete from stale_minutes where minute between $1 and $2', span)
+    return from === oldest ? -Infinity : from
+  }, 'repeatable read'))
+}
+
+// The second half of the union zeroes cells that have lost all their reports.
+const RECOUNT = `insert into windows (service_id, minute, region, device_class, working, degraded, down, seen_working, seen_degraded, seen_down)
+  select service_id, minute, region, device_class, sum(working), sum(degraded), sum(down),
+    sum(working * seen), sum(degraded * seen), sum(down * seen)
+  from (
+    select service_id, minute, region, device_class, (verdict = ${WORKING})::int as working, (verdict = ${DEGRADED})::int as degraded,
+      (verdict = ${DOWN})::int as down, (not late)::int as seen
+    from reports
+      join (select distinct service_id, minute, date_bin('15 min', minute, '1970-01-01T00:00:00Z') as interval_at
+        from stale_minutes where minute between $1 and $2) s using (service_id, minute, interval_at)
+    where disposition = ${COUNTED} and interval_at >= $3 and interval_at <= $2
+    union all
+    select service_id, minute, region, device_class, 0, 0, 0, 0 from windows
+      join (select distinct service_id, minute from stale_minutes where minute between $1 and $2) s using (service_id, minute)
+    where minute between $1 and $2
+  ) x
+  group by 1, 2, 3, 4
+  on conflict (service_id, minute, region, device_class) do update set working = excluded.working, degraded = excluded.degraded,
+    down = excluded.down, seen_working = excluded.seen_working, seen_degraded = excluded.seen_degraded, seen_down = excluded.seen_down`
+
+/** One cell of one service's minute, as the detector sees it. */
+export interface SeenRow {
+  service_id: number
+  minute: Date
+  region: string
+  device_class: string
+  working: number
+  degraded: number
+  down: number
+}
+
+/** What was seen in the minutes of `[from, to)` (ms), of one service or of all, ascending by service and minute. */
+export async function readSeen (db: Db, from: number, to: number, serviceId?: number): Promise<SeenRow[]> {
+  return db.query<SeenRow>(`select service_id, minute, region, device_class,
+      seen_working as working, seen_degraded as degraded, seen_down as down
+    from windows where minute >= $1 and minute < $2 ${serviceId === undefined ? '' : 'and service_id = $3'}
+      and seen_working + seen_degraded + seen_down > 0
+    order by service_id, minute, region collate "C", device_class collate "C"`,
+  [new Date(from).toISOString(), new Date(to).toISOString(), ...(serviceId === undefined ? [] : [serviceId])])
+}
+
+/** Counts by verdict: reports. */
+export interface Tally { working: number, degraded: number, down: number }
+
+const TALLY = 'sum(working)::integer as working, sum(degraded)::integer as degraded, sum(down)::integer as down'
+const IN_SCOPE = `($1::text = '${ALL}' or region = $1 or ($1 = $3 and left(region, 2) = $1)) and ($2 = '${ALL}' or device_class = $2)`
+
+function scopeValues ({ region, deviceClass }: Scope): string[] {
+  return [region, deviceClass, region === ALL ? ALL : countryOf(region)]
+}
+
+/** Counts of one scope in windows of `widthMs` over `[from, to)` (ms), ascending and sparse: a missing one had none. */
+export async function readTallies (
+  db: Db, serviceId: number, scope: Scope, from: number, to: number, widthMs: number
+): Promise<(Tally & { start: Date })[]> {
+  return db.query(`select date_bin(make_interval(secs => $7), minute, '1970-01-01T00:00:00Z') as start, ${TALLY}
+    from windows where ${IN_SCOPE} and service_id = $4 and minute >= $5 and minute < $6
+    group by 1 having sum(working + degraded + down) > 0 order by 1`,
+  [...scopeValues(scope), serviceId, new Date(from).toISOString(), new Date(to).toISOString(), widthMs / 1000])
+}
+
+/** How a breakdown divides: countries, a country's subdivisions with the country itself, or device classes. */
+export type Division = 'country' | 'subdivision' | 'device_class'
+
+const KEY = { country: 'left(region, 2)', subdivision: 'region', device_class: 'device_class' } as const
+
+/** Counts of one service by key over `[from, to)` (ms), within `scope`, ascending by key. */
+export async function readDivided (
+  db: Db, serviceId: number, by: Division, scope: Scope, from: number, to: number
+): Promise<(Tally & { key: string })[]> {
+  return db.query(`select ${KEY[by]} as key, ${TALLY}
+    from windows where ${IN_SCOPE} and service_id = $4 and minute >= $5 and minute < $6
+    group by 1 having sum(working + degraded + down) > 0 order by 1`,
+  [...scopeValues(scope), serviceId, new Date(from).toISOString(), new Date(to).toISOString()])
+}
+
+/** Counts of every service over `[from, to)` (ms); services without reports are missing. */
+export async function readServiceTallies (db: Db, from: number, to: number): Promise<(Tally & { service_id: number })[]> {
+  return db.query(`select service_id, ${TALLY} from windows where minute >= $1 and minute < $2 group by 1`,
+    [new Date(from).toISOString(), new Date(to).toISOString()])
+}
+
+/** The services that have a counted report since `from` (ms). */
+export async function readSpeakingServices (db: Db, from: number): Promise<Set<number>> {
+  const rows = await db.query<{ service_id: number }>(
+    'select distinct service_id from windows where minute >= $1 and working + degraded + down > 0', [new Date(from).toISOString()])
+  return new Set(rows.map(row => row.service_id))
+}

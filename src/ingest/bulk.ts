@@ -1,0 +1,78 @@
+// Many reports at once: the batch call's and the import command's way in.
+import { Fault } from '../core/faults.ts'
+import type { NewReport, ReportInput } from '../core/reports.ts'
+import type { Intake } from './intake.ts'
+
+/** Reports committed in one statement. */
+const CHUNK_SIZE = 500
+/** Refusals that are named; further ones are only counted. */
+export const FAULTS_NAMED_MAX = 1_000
+
+/** An item as it came: checked, or why not. */
+export type Item = { input: ReportInput & { reporter: string } } | { fault: Fault }
+
+/** What became of the items so far: `received` is the sum of the four that follow. */
+export interface BulkCounts {
+  received: number
+  counted: number
+  duplicate: number
+  quarantined: number
+  refused: number
+  /** The first 1,000 refusals, by position from 0. */
+  faults: { index: number, fault: Fault }[]
+}
+
+export function emptyCounts (): BulkCounts {
+  return { received: 0, counted: 0, duplicate: 0, quarantined: 0, refused: 0, faults: [] }
+}
+
+/** Where bulk reports are committed. */
+export interface BulkStore {
+  /** Commits; resolves to the ids that are new. */
+  insert: (reports: readonly NewReport[]) => Promise<Set<string>>
+  /** Notes the minutes (ms, first and last) of history before they are committed. */
+  markHistory: (serviceId: number, from: number, to: number) => Promise<void>
+}
+
+/**
+ * Commits items as they flow, 500 at a time, and counts into `counts`, which is true at every moment: an item counts
+ * after its commit. A refused item harms no other. Whatever `store` throws breaks it off.
+ */
+export async function takeBulk (
+  items: AsyncIterable<Item> | Iterable<Item>, intake: Intake, store: BulkStore, counts: BulkCounts
+): Promise<void> {
+  let index = 0
+  let chunk: NewReport[] = []
+  const commit = async () => {
+    const fresh = await commitChunk(chunk, store)
+    counts.received += chunk.length
+    counts.counted += fresh
+    counts.duplicate += chunk.length - fresh
+    chunk = []
+  }
+  for await (const item of items) {
+    try {
+      if ('fault' in item) throw item.fault
+      chunk.push(intake.admitImported(item.input))
+    } catch (error) {
+      if (!(error instanceof Fault)) throw error
+      counts.received++
+      counts.refused++
+      if (counts.faults.length < FAULTS_NAMED_MAX) counts.faults.push({ index, fault: error })
+    }
+    index++
+    if (chunk.length >= CHUNK_SIZE) await commit()
+  }
+  if (chunk.length > 0) await commit()
+}
+
+async function commitChunk (chunk: readonly NewReport[], store: BulkStore): Promise<number> {
+  const spans = new Map<number, { from: number, to: number }>()
+  for (const { serviceId, minute, history } of chunk) {
+    if (!history) continue
+    const span = spans.get(serviceId)
+    spans.set(serviceId, { from: Math.min(span?.from ?? minute, minute), to: Math.max(span?.to ?? minute, minute) })
+  }
+  for (const [serviceId, { from, to }] of spans) await store.markHistory(serviceId, from, to)
+  return (await store.insert(chunk)).size
+}

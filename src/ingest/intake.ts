@@ -1,0 +1,118 @@
+// From what a client sent to what is stored. Here the address is seen, turned into an id and a network, and forgotten.
+import { createHmac } from 'node:crypto'
+import ipaddr from 'ipaddr.js'
+import { Fault, type FieldError } from '../core/faults.ts'
+import { coarsenRegion } from '../core/regions.ts'
+import {
+  coarseClient, hashInput, INTERVAL_MS, OBSERVED_AGE_MAX_MS, observedMinute, uuid8, type NewReport, type ReportInput
+} from '../core/reports.ts'
+import { floorTo, type Clock } from '../core/time.ts'
+import { DISPOSITIONS, IMPACTS, UNKNOWN_DEVICE_CLASS, UNKNOWN_REGION, VERDICTS } from '../core/vocabulary.ts'
+import type { Catalog, Service } from '../db/services.ts'
+import type { Salts } from './salts.ts'
+import type { Voices } from './voices.ts'
+
+const NETWORK_BYTES = 16
+const COUNTED = DISPOSITIONS.indexOf('counted')
+const QUARANTINED = DISPOSITIONS.indexOf('quarantined')
+
+/** Where a report came from; it lives no longer than the call. */
+export interface Sender { address: string, userAgent: string | undefined }
+
+/** Turns reports into rows. */
+export interface Intake {
+  /** An anonymous report. @throws Fault `invalid`, naming every field that is wrong; `overloaded` */
+  admit: (input: ReportInput, sender: Sender) => NewReport | Promise<NewReport>
+  /** A relay's report: the relay answers for its networks, and the id never expires. @throws Fault `invalid` */
+  admitImported: (input: ReportInput & { reporter: string }) => NewReport
+}
+
+export function openIntake ({ catalog, salts, voices, importKey, importAgeMaxMs, clock }: {
+  catalog: () => Catalog, salts: Salts, voices: Voices, importKey: Buffer, importAgeMaxMs: number, clock: Clock
+}): Intake {
+  return {
+    admit (input, sender) {
+      const report = describeReport(input, catalog(), OBSERVED_AGE_MAX_MS, clock.now())
+      const salt = salts.saltOf(report.minute)
+      const ready = voices.ready(report.serviceId, report.intervalAt)
+      const finish = (salt: Buffer) => giveDisposition(identify(report, input, sender, salt), voices)
+      if (Buffer.isBuffer(salt) && ready === true) return finish(salt)
+      return Promise.all([salt, ready]).then(([salt]) => finish(salt))
+    },
+    admitImported (input) {
+      const report = describeReport(input, catalog(), importAgeMaxMs, clock.now())
+      report.id = uuid8(keyedHash(importKey, ['import', ...idParts(report, input), input.reporter]))
+      return report
+    }
+  }
+}
+
+/** Everything of the row that has nothing to do with who sent it. */
+function describeReport (input: ReportInput, catalog: Catalog, ageMaxMs: number, now: Date): NewReport {
+  const errors: FieldError[] = []
+  const refuse = (pointer: string, detail: string) => errors.push({ pointer, detail })
+  const service = catalog.services.get(input.service)
+  if (service === undefined) refuse('/service', `No service is called "${input.service}"; GET /v1/services lists them.`)
+  const region = input.region === undefined ? UNKNOWN_REGION : coarsenRegion(input.region)
+  if (region === undefined) refuse('/region', `"${input.region}" is no ISO 3166 code of a country or subdivision, such as CA or CA-ON; GET /v1/regions lists them.`)
+  if (input.deviceClass !== undefined && !catalog.deviceClasses.has(input.deviceClass)) {
+    refuse('/device_class', `No device class is called "${input.deviceClass}"; GET /v1/device-classes lists them.`)
+  }
+  if (input.symptom !== undefined && !catalog.symptoms.has(input.symptom)) {
+    refuse('/symptom', `No symptom is called "${input.symptom}"; GET /v1/symptoms lists them.`)
+  }
+  let minute = 0
+  try {
+    minute = observedMinute(input.observedAt, ageMaxMs, now)
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error
+    errors.push(...error.errors)
+  }
+  if (service === undefined || region === undefined || errors.length > 0) {
+    throw new Fault('invalid', 'The report names things that are not known or not possible; `errors` says which.', { errors })
+  }
+  return {
+    serviceId: service.id,
+    intervalAt: floorTo(minute, INTERVAL_MS),
+    id: '',
+    minute,
+    region,
+    deviceClass: input.deviceClass ?? UNKNOWN_DEVICE_CLASS,
+    verdict: VERDICTS.indexOf(input.verdict),
+    symptom: input.symptom ?? null,
+    impact: input.impact === undefined ? null : IMPACTS.indexOf(input.impact),
+    network: null,
+    disposition: COUNTED,
+    comment: input.comment ?? null,
+    history: isHistory(service, minute)
+  }
+}
+
+function isHistory ({ liveSince }: Service, minute: number): boolean {
+  return liveSince === null || minute < liveSince.getTime()
+}
+
+function identify (report: NewReport, input: ReportInput, { address, userAgent }: Sender, salt: Buffer): NewReport & { network: Buffer } {
+  const { whole, network } = readAddress(address)
+  const id = uuid8(keyedHash(salt, ['report', ...idParts(report, input), whole, coarseClient(userAgent), input.reporter ?? '']))
+  return { ...report, id, network: keyedHash(salt, ['network', String(report.serviceId), network]).subarray(0, NETWORK_BYTES) }
+}
+
+function giveDisposition (report: NewReport & { network: Buffer }, voices: Voices): NewReport {
+  return voices.admit(report) ? report : { ...report, disposition: QUARANTINED }
+}
+
+function idParts (report: NewReport, input: ReportInput): string[] {
+  return [String(report.serviceId), String(report.intervalAt), input.verdict]
+}
+
+function keyedHash (key: Buffer, parts: readonly string[]): Buffer {
+  return createHmac('sha256', key).update(hashInput(parts)).digest()
+}
+
+/** An address in one spelling, and the network it belongs to: its /24 or, for IPv6, its /48. */
+export function readAddress (address: string): { whole: string, network: string } {
+  const parsed = ipaddr.process(address.replace(/%.*$/, ''))
+  const bytes = parsed.toByteArray()
+  return { whole: parsed.toString(), network: `${parsed.kind()} ${bytes.slice(0, parsed.kind() === 'ipv4' ? 3 : 6).join('.')}` }
+}

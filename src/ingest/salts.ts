@@ -1,0 +1,31 @@
+import { randomBytes } from 'node:crypto'
+import type { Db } from '../db/client.ts'
+import { ensureSalt } from '../db/salts.ts'
+import { dayOf } from '../core/time.ts'
+
+const SALT_BYTES = 32
+/** Yesterday's, today's and, near midnight, tomorrow's. */
+const SALTS_HELD_MAX = 3
+
+/** The salts of the days about now, held in memory so that a report rarely waits for one. */
+export interface Salts {
+  /** The salt of the UTC day of `at` (ms), at once when it is held. */
+  saltOf: (at: number) => Buffer | Promise<Buffer>
+}
+
+/** Salts are random, the same on all instances, and forgotten here as their days pass. */
+export function holdSalts (db: Db): Salts {
+  const held = new Map<string, Buffer>()
+  return {
+    saltOf (at) {
+      const day = dayOf(at)
+      const known = held.get(day)
+      if (known !== undefined) return known
+      return ensureSalt(db, day, randomBytes(SALT_BYTES)).then(salt => {
+        held.set(day, salt)
+        for (const old of [...held.keys()].sort().slice(0, -SALTS_HELD_MAX)) held.delete(old)
+        return salt
+      })
+    }
+  }
+}

@@ -1,0 +1,109 @@
+// How many of a network's reports count: a set of ids per service, interval and network, in this process's memory.
+import { Fault } from '../core/faults.ts'
+import { NETWORK_VOICES_MAX } from '../core/reports.ts'
+
+/** Ids held at most, over all intervals: some 100 MB. Beyond it reports are refused, not counted unguarded. */
+export const VOICES_MAX = 1_000_000
+/** An interval that nobody asked about for this long is forgotten, and read again should it be asked about, ms. */
+const IDLE_MS = 120_000
+
+/** One counted voice, as `reports` remembers it. */
+export interface Voice { service_id: number, id: string, network: Buffer }
+
+/** Where a report stands: its service, interval (ms), network and id. */
+export interface Speaker { serviceId: number, intervalAt: number, network: Buffer, id: string }
+
+/** The voices of every network. */
+export interface Voices {
+  /** Reads what stands in `reports` of an interval that began before this process did, or whose commit failed. */
+  ready: (serviceId: number, intervalAt: number) => true | Promise<void>
+  /** True when the report counts: its id is among its network's voices, or there was room for it. @throws Fault `overloaded` */
+  admit: (speaker: Speaker) => boolean
+  /** The commit of these failed, or nobody knows: free them, and read their intervals again before the next. */
+  free: (speakers: readonly Speaker[]) => void
+  /** Reads the running interval of all services at once; call before the first report. */
+  rebuild: (intervalAt: number) => Promise<void>
+  /** Forgets intervals that lie idle. */
+  tidy: () => void
+}
+
+interface Interval { usedAt: number, services: Map<number, ServiceVoices> }
+interface ServiceVoices { known: boolean, networks: Map<string, Set<string>> }
+
+/**
+ * @param read the counted voices of an interval in the database, of one service or of all.
+ * @param startedAt since when (domain ms) every report of this installation comes through this process: an interval
+ *   that began later needs no reading.
+ * @param monotonic real milliseconds.
+ */
+export function holdVoices (
+  read: (intervalAt: number, serviceId?: number) => Promise<Voice[]>, startedAt: number, monotonic: () => number
+): Voices {
+  const intervals = new Map<number, Interval>()
+  let held = 0
+  // Up to here (an interval's start) something was forgotten, so what is not held must be read.
+  let forgottenTo = -Infinity
+
+  function find (serviceId: number, intervalAt: number): ServiceVoices {
+    let interval = intervals.get(intervalAt)
+    if (interval === undefined) intervals.set(intervalAt, interval = { usedAt: 0, services: new Map() })
+    interval.usedAt = monotonic()
+    let service = interval.services.get(serviceId)
+    if (service === undefined) interval.services.set(serviceId, service = { known: intervalAt >= startedAt && intervalAt > forgottenTo, networks: new Map() })
+    return service
+  }
+
+  function add (service: ServiceVoices, network: Buffer, id: string): void {
+    const key = network.toString('latin1')
+    const ids = service.networks.get(key)
+    if (ids === undefined) service.networks.set(key, new Set([id]))
+    else if (ids.has(id)) return
+    else ids.add(id)
+    held++
+  }
+
+  return {
+    ready (serviceId, intervalAt) {
+      const service = find(serviceId, intervalAt)
+      if (service.known) return true
+      return read(intervalAt, serviceId).then(voices => {
+        for (const { network, id } of voices) add(service, network, id)
+        service.known = true
+      })
+    },
+    admit ({ serviceId, intervalAt, network, id }) {
+      const service = find(serviceId, intervalAt)
+      const ids = service.networks.get(network.toString('latin1'))
+      if (ids?.has(id) === true) return true
+      if (ids !== undefined && ids.size >= NETWORK_VOICES_MAX) return false
+      if (held >= VOICES_MAX) {
+        throw new Fault('overloaded', 'Too many networks are reporting at once for this server to tell them apart; try again in a minute.', { retryAfterS: 60 })
+      }
+      add(service, network, id)
+      return true
+    },
+    free (speakers) {
+      for (const { serviceId, intervalAt, network, id } of speakers) {
+        const service = find(serviceId, intervalAt)
+        service.known = false
+        if (service.networks.get(network.toString('latin1'))?.delete(id) === true) held--
+      }
+    },
+    async rebuild (intervalAt) {
+      for (const { service_id: serviceId, network, id } of await read(intervalAt)) {
+        const service = find(serviceId, intervalAt)
+        add(service, network, id)
+        service.known = true
+      }
+    },
+    tidy () {
+      const now = monotonic()
+      for (const [intervalAt, interval] of intervals) {
+        if (now - interval.usedAt < IDLE_MS) continue
+        for (const { networks } of interval.services.values()) for (const ids of networks.values()) held -= ids.size
+        intervals.delete(intervalAt)
+        forgottenTo = Math.max(forgottenTo, intervalAt)
+      }
+    }
+  }
+}

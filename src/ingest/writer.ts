@@ -1,0 +1,84 @@
+// Group commit: what arrives while one commit is under way goes out together with the next.
+import { Fault } from '../core/faults.ts'
+import type { NewReport } from '../core/reports.ts'
+
+/** Reports waiting for their commit at most; beyond it a report is refused at once. */
+export const QUEUE_MAX = 5_000
+/** Reports in one statement at most. */
+export const FLUSH_BATCH_MAX = 256
+/** From here on batches come in multiples of this, so that few statements need preparing. */
+const FLUSH_STEP = 16
+
+/** Commits reports in groups, one statement at a time. */
+export interface Writer {
+  /**
+   * Resolves after the commit: `new`, or `duplicate` when the id was there before.
+   * @throws Fault `overloaded` when the queue is full; whatever the commit failed with.
+   */
+  write: (report: NewReport) => Promise<'new' | 'duplicate'>
+  /** Reports that wait or are under way. */
+  depth: () => number
+  /** Resolves when everything accepted so far is committed or has failed. */
+  drain: () => Promise<void>
+}
+
+interface Waiting { report: NewReport, settle: (outcome: 'new' | 'duplicate') => void, fail: (error: unknown) => void }
+
+/**
+ * @param insert commits a batch and resolves to the ids that are new.
+ * @param onFailed told which reports were not committed, or perhaps not.
+ */
+export function openWriter ({ insert, onFailed, queueMax = QUEUE_MAX }: {
+  insert: (batch: readonly NewReport[]) => Promise<Set<string>>
+  onFailed: (batch: readonly NewReport[]) => void
+  queueMax?: number
+}): Writer {
+  let queue: Waiting[] = []
+  let underWay = 0
+  let running: Promise<void> | undefined
+
+  async function flushAll (): Promise<void> {
+    while (queue.length > 0) {
+      const size = flushSize(queue.length)
+      const batch = queue.slice(0, size)
+      queue = queue.slice(size)
+      underWay = batch.length
+      await flush(batch)
+      underWay = 0
+    }
+    running = undefined
+  }
+
+  async function flush (batch: readonly Waiting[]): Promise<void> {
+    try {
+      const fresh = await insert(batch.map(({ report }) => report))
+      for (const { report, settle } of batch) {
+        // The first of one id in a batch is the new one.
+        settle(fresh.delete(report.id) ? 'new' : 'duplicate')
+      }
+    } catch (error) {
+      onFailed(batch.map(({ report }) => report))
+      for (const { fail } of batch) fail(error)
+    }
+  }
+
+  return {
+    write (report) {
+      if (queue.length >= queueMax) {
+        return Promise.reject(new Fault('overloaded', 'More reports arrive than can be stored right now; try again in a few seconds.', { retryAfterS: 5 }))
+      }
+      return new Promise((resolve, reject) => {
+        queue.push({ report, settle: resolve, fail: reject })
+        running ??= flushAll()
+      })
+    },
+    depth: () => queue.length + underWay,
+    drain: async () => { while (running !== undefined) await running }
+  }
+}
+
+/** All of a small queue; of a larger one as many whole steps as fit, and the rest goes with the next. */
+function flushSize (waiting: number): number {
+  if (waiting <= FLUSH_STEP) return waiting
+  return Math.min(FLUSH_BATCH_MAX, waiting - waiting % FLUSH_STEP)
+}
