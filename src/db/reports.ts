@@ -85,7 +85,7 @@ export async function readVoices (db: Db, intervalAt: number, serviceId?: number
  */
 export async function countNetworks (db: Db, serviceId: number, scope: Scope, since: number, until: number): Promise<number> {
   const rows = await db.query<{ day: Date, networks: number }>(`
-    select date_bin('1 day', interval_at, '1970-01-01') as day,
+    select date_bin('1 day', interval_at, '1970-01-01T00:00:00Z') as day,
       (count(distinct network) + count(*) filter (where network is null))::integer as networks
     from reports where service_id = $1 and interval_at >= $2 and interval_at < $4 and minute >= $3 and minute < $4
       and disposition = ${COUNTED} and verdict >= ${DEGRADED} and not late

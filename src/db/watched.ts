@@ -1,3 +1,4 @@
+import type { Stretch } from '../core/curves.ts'
 import { MINUTE_MS } from '../core/time.ts'
 import type { Db } from './client.ts'
 
@@ -7,9 +8,6 @@ export async function markWatched (db: Db, from: number, to: number): Promise<vo
   for (let at = from; at <= to; at += MINUTE_MS) minutes.push(new Date(at).toISOString())
   await db.query(`insert into watched (minute) values ${minutes.map((_, i) => `($${i + 1})`).join(',')} on conflict do nothing`, minutes)
 }
-
-/** A stretch of watched minutes, half open, ms. */
-export interface Stretch { from: number, to: number }
 
 /** The watched minutes of `[from, to)` (ms), as stretches, ascending. */
 export async function readWatched (db: Db, from: number, to: number): Promise<Stretch[]> {

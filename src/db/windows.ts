@@ -1,4 +1,5 @@
 // Windows: counted from reports, never added to. A minute without a row had no reports.
+import type { Stretch, Tally } from '../core/curves.ts'
 import { INTERVAL_MS } from '../core/reports.ts'
 import { DAY_MS, floorTo } from '../core/time.ts'
 import { ALL, countryOf, DISPOSITIONS, VERDICTS, type Scope } from '../core/vocabulary.ts'
@@ -8,7 +9,6 @@ const COUNTED = DISPOSITIONS.indexOf('counted')
 const [WORKING, DEGRADED, DOWN] = VERDICTS.map((_, code) => code)
 /** A recount reads this much of the past at once, ms. */
 const RECOUNT_SPAN_MS = DAY_MS
-const RECOUNT_TIMEOUT_MS = 60_000
 
 /**
  * Recounts the newest day of stale minutes from the reports and takes their marks away, in one transaction.
@@ -17,7 +17,6 @@ const RECOUNT_TIMEOUT_MS = 60_000
 export async function recountStale (database: Database): Promise<number | undefined> {
   return retryConflicts(() => transact(database, async tx => {
     await lockInTransaction(tx, LOCKS.rollup)
-    await tx.query(`set local statement_timeout = ${RECOUNT_TIMEOUT_MS}`)
     const [range] = await tx.query<{ oldest: Date | null, newest: Date | null }>('select min(minute) as oldest, max(minute) as newest from stale_minutes')
     if (range!.newest === null || range!.oldest === null) return undefined
     const oldest = range!.oldest.getTime()
@@ -73,9 +72,6 @@ export async function readSeen (db: Db, from: number, to: number, serviceId?: nu
   [new Date(from).toISOString(), new Date(to).toISOString(), ...(serviceId === undefined ? [] : [serviceId])])
 }
 
-/** Counts by verdict: reports. */
-export interface Tally { working: number, degraded: number, down: number }
-
 const TALLY = 'sum(working)::integer as working, sum(degraded)::integer as degraded, sum(down)::integer as down'
 const IN_SCOPE = `($1::text = '${ALL}' or region = $1 or ($1 = $3 and left(region, 2) = $1)) and ($2 = '${ALL}' or device_class = $2)`
 
@@ -98,19 +94,27 @@ export type Division = 'country' | 'subdivision' | 'device_class'
 
 const KEY = { country: 'left(region, 2)', subdivision: 'region', device_class: 'device_class' } as const
 
-/** Counts of one service by key over `[from, to)` (ms), within `scope`, ascending by key. */
+/**
+ * Counts of one service by key over `[from, to)` (ms), within `scope`, ascending by key; `within` is down + degraded/2
+ * of the minutes in `stretches` alone.
+ */
 export async function readDivided (
-  db: Db, serviceId: number, by: Division, scope: Scope, from: number, to: number
-): Promise<(Tally & { key: string })[]> {
-  return db.query(`select ${KEY[by]} as key, ${TALLY}
+  db: Db, serviceId: number, by: Division, scope: Scope, from: number, to: number, stretches: readonly Stretch[]
+): Promise<(Tally & { key: string, within: number })[]> {
+  return db.query(`select ${KEY[by]} as key, ${TALLY},
+      coalesce(sum(down + degraded / 2.0) filter (where minute <@ $7::tstzmultirange), 0)::double precision as within
     from windows where ${IN_SCOPE} and service_id = $4 and minute >= $5 and minute < $6
-    group by 1 having sum(working + degraded + down) > 0 order by 1`,
-  [...scopeValues(scope), serviceId, new Date(from).toISOString(), new Date(to).toISOString()])
+    group by 1 having sum(working + degraded + down) > 0 order by ${KEY[by]} collate "C"`,
+  [...scopeValues(scope), serviceId, new Date(from).toISOString(), new Date(to).toISOString(), multirange(stretches)])
 }
 
-/** Counts of every service over `[from, to)` (ms); services without reports are missing. */
-export async function readServiceTallies (db: Db, from: number, to: number): Promise<(Tally & { service_id: number })[]> {
-  return db.query(`select service_id, ${TALLY} from windows where minute >= $1 and minute < $2 group by 1`,
+function multirange (stretches: readonly Stretch[]): string {
+  return `{${stretches.map(({ from, to }) => `[${new Date(from).toISOString()},${new Date(to).toISOString()})`).join(',')}}`
+}
+
+/** Counts of every service by minute over `[from, to)` (ms); what had no reports is missing. */
+export async function readServiceTallies (db: Db, from: number, to: number): Promise<(Tally & { service_id: number, minute: Date })[]> {
+  return db.query(`select service_id, minute, ${TALLY} from windows where minute >= $1 and minute < $2 group by 1, 2`,
     [new Date(from).toISOString(), new Date(to).toISOString()])
 }
 

@@ -110,9 +110,13 @@ function keyedHash (key: Buffer, parts: readonly string[]): Buffer {
   return createHmac('sha256', key).update(hashInput(parts)).digest()
 }
 
-/** An address in one spelling, and the network it belongs to: its /24 or, for IPv6, its /48. */
+/**
+ * An address in one spelling, and the network it belongs to: its /24 or, for IPv6, its /48.
+ * What a trusted proxy sends that is no address is all one network.
+ */
 export function readAddress (address: string): { whole: string, network: string } {
-  const parsed = ipaddr.process(address.replace(/%.*$/, ''))
+  if (!ipaddr.isValid(address)) return { whole: 'unknown', network: 'unknown' }
+  const parsed = ipaddr.process(address)
   const bytes = parsed.toByteArray()
   return { whole: parsed.toString(), network: `${parsed.kind()} ${bytes.slice(0, parsed.kind() === 'ipv4' ? 3 : 6).join('.')}` }
 }

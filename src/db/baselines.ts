@@ -1,0 +1,37 @@
+import type { HourExpectation, ScopeExpectation } from '../core/baseline.ts'
+import type { Db } from './client.ts'
+
+/** Writes, or replaces, what was expected in an hour. */
+export async function upsertBaselines (db: Db, rows: readonly { serviceId: number, expectation: HourExpectation }[]): Promise<void> {
+  const latest = new Map(rows.map(row => [`${row.serviceId} ${row.expectation.hour}`, row]))
+  const all = [...latest.values()]
+  for (let from = 0; from < all.length; from += 500) {
+    const chunk = all.slice(from, from + 500)
+    let next = 1
+    await db.query(`insert into baselines (service_id, hour, learnt_hours, scopes) values
+        ${chunk.map(() => `($${next++}, $${next++}, $${next++}, $${next++})`).join(',')}
+      on conflict (service_id, hour) do update set learnt_hours = excluded.learnt_hours, scopes = excluded.scopes`,
+    chunk.flatMap(({ serviceId, expectation: { hour, learntHours, scopes } }) =>
+      [serviceId, new Date(hour).toISOString(), learntHours, JSON.stringify(scopes)]))
+  }
+}
+
+/** The hours (ms) of `[from, to)` that have a baseline, ascending, with those of the scopes asked for, by scope key. */
+export async function readBaselines (db: Db, serviceId: number, scopeKeys: readonly string[], from: number, to: number):
+Promise<{ hour: number, scopes: Record<string, ScopeExpectation | null> }[]> {
+  const rows = await db.query<{ hour: Date, scopes: Record<string, ScopeExpectation | null> }>(
+    `select hour, (select json_object_agg(key, scopes -> key) from unnest($4::text[]) key) as scopes
+    from baselines where service_id = $1 and hour >= $2 and hour < $3 order by hour`,
+    [serviceId, new Date(from).toISOString(), new Date(to).toISOString(), scopeKeys])
+  return rows.map(({ hour, scopes }) => ({ hour: hour.getTime(), scopes }))
+}
+
+/** Every service's expectation of everything (`*`, `*`) in the hours of `[from, to)` (ms), newest last. */
+export async function readServiceBaselines (db: Db, from: number, to: number):
+Promise<{ serviceId: number, hour: number, learntHours: number, expectation: ScopeExpectation | null }[]> {
+  const rows = await db.query<{ service_id: number, hour: Date, learnt_hours: number, expectation: ScopeExpectation | null }>(
+    `select service_id, hour, learnt_hours, scopes -> '*|*' as expectation from baselines
+    where hour >= $1 and hour < $2 order by service_id, hour`,
+    [new Date(from).toISOString(), new Date(to).toISOString()])
+  return rows.map(row => ({ serviceId: row.service_id, hour: row.hour.getTime(), learntHours: row.learnt_hours, expectation: row.expectation }))
+}

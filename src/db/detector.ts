@@ -1,0 +1,96 @@
+// What the detector's job keeps: checkpoints, how far it has judged, what it withheld and what it is asked to redo.
+import type { DetectorState } from '../core/detector.ts'
+import { DAY_MS, HOUR_MS } from '../core/time.ts'
+import type { Db } from './client.ts'
+
+/** Up to where (ms, exclusive) everything is judged; undefined before the first start. */
+export async function findJudgedUntil (db: Db): Promise<number | undefined> {
+  const [row] = await db.query<{ judged_until: Date }>('select judged_until from judging')
+  return row?.judged_until.getTime()
+}
+
+/** The first start: judging begins at `at` (ms). Later starts change nothing. */
+export async function beginJudging (db: Db, at: number): Promise<void> {
+  await db.query('insert into judging (judged_until) values ($1) on conflict do nothing', [new Date(at).toISOString()])
+}
+
+/** Moves the mark from where the caller saw it; false when another has moved it since, and nothing was changed. */
+export async function moveJudgedUntil (db: Db, from: number, to: number): Promise<boolean> {
+  const rows = await db.query('update judging set judged_until = $2 where judged_until = $1 returning one',
+    [new Date(from).toISOString(), new Date(to).toISOString()])
+  return rows.length === 1
+}
+
+/** A service's detector as it stood when everything before `judgedUntil` (ms) was judged. */
+export interface Checkpoint { serviceId: number, judgedUntil: number, state: DetectorState }
+
+/** The newest checkpoint of every service. */
+export async function readCheckpoints (db: Db): Promise<Checkpoint[]> {
+  const rows = await db.query<{ service_id: number, judged_until: Date, state: DetectorState }>(
+    'select distinct on (service_id) service_id, judged_until, state from detector_states order by service_id, judged_until desc')
+  return rows.map(row => ({ serviceId: row.service_id, judgedUntil: row.judged_until.getTime(), state: row.state }))
+}
+
+const CHECKPOINTS_PER_STATEMENT = 50
+
+/** Writes checkpoints, replacing those of the same moment. */
+export async function upsertCheckpoints (db: Db, checkpoints: readonly Checkpoint[]): Promise<void> {
+  for (let from = 0; from < checkpoints.length; from += CHECKPOINTS_PER_STATEMENT) {
+    const chunk = checkpoints.slice(from, from + CHECKPOINTS_PER_STATEMENT)
+    let next = 1
+    await db.query(`insert into detector_states (service_id, judged_until, state) values
+        ${chunk.map(() => `($${next++}, $${next++}, $${next++})`).join(',')}
+      on conflict (service_id, judged_until) do update set state = excluded.state`,
+    chunk.flatMap(({ serviceId, judgedUntil, state }) => [serviceId, new Date(judgedUntil).toISOString(), JSON.stringify(state)]))
+  }
+}
+
+/** Keeps the checkpoints of the last 3 hours before `judgedUntil` (ms), and those of 00:00 UTC for 2 days. */
+export async function pruneCheckpoints (db: Db, judgedUntil: number): Promise<void> {
+  await db.query(`delete from detector_states where judged_until < $1
+      and (judged_until < $2 or judged_until <> date_bin('1 day', judged_until, '1970-01-01T00:00:00Z'))`,
+  [new Date(judgedUntil - 3 * HOUR_MS).toISOString(), new Date(judgedUntil - 2 * DAY_MS).toISOString()])
+}
+
+/** Forgets a service's checkpoints: what it learnt was replaced. */
+export async function deleteCheckpoints (db: Db, serviceId: number): Promise<void> {
+  await db.query('delete from detector_states where service_id = $1', [serviceId])
+}
+
+/** An alarm of a scope that too few networks stood behind, in one minute (ms). */
+export interface Withheld { serviceId: number, minute: number, scope: string, networks: number }
+
+export async function insertWithheld (db: Db, rows: readonly Withheld[]): Promise<void> {
+  let next = 1
+  await db.query(`insert into withheld (service_id, minute, scope, networks) values
+    ${rows.map(() => `($${next++}, $${next++}, $${next++}, $${next++})`).join(',')} on conflict do nothing`,
+  rows.flatMap(({ serviceId, minute, scope, networks }) => [serviceId, new Date(minute).toISOString(), scope, networks]))
+}
+
+/** What was withheld in the minutes of `[from, to)` (ms), of one service or of all. */
+export async function readWithheld (db: Db, from: number, to: number, serviceId?: number): Promise<Withheld[]> {
+  const rows = await db.query<{ service_id: number, minute: Date, scope: string, networks: number }>(
+    `select service_id, minute, scope, networks from withheld where minute >= $1 and minute < $2
+      and ($3::integer is null or service_id = $3)`,
+    [new Date(from).toISOString(), new Date(to).toISOString(), serviceId ?? null])
+  return rows.map(row => ({ serviceId: row.service_id, minute: row.minute.getTime(), scope: row.scope, networks: row.networks }))
+}
+
+/** A service whose history was added to, and when last. */
+export interface Rejudge { serviceId: number, requestedAt: Date }
+
+/** The request to judge a service again that has waited longest, if none of its minutes is stale any more. */
+export async function findRejudge (db: Db, requestedBefore: Date): Promise<Rejudge | undefined> {
+  const [row] = await db.query<{ service_id: number, requested_at: Date }>(
+    `select service_id, requested_at from rejudge where requested_at <= $1
+      and service_id not in (select service_id from stale_minutes) order by requested_at, service_id limit 1`,
+    [requestedBefore.toISOString()])
+  return row === undefined ? undefined : { serviceId: row.service_id, requestedAt: row.requested_at }
+}
+
+/** Takes a request away, unless it was made again since; false then. */
+export async function deleteRejudge (db: Db, { serviceId, requestedAt }: Rejudge): Promise<boolean> {
+  const rows = await db.query('delete from rejudge where service_id = $1 and requested_at = $2 returning service_id',
+    [serviceId, requestedAt.toISOString()])
+  return rows.length === 1
+}

@@ -1,0 +1,139 @@
+// Outages and their timelines.
+import { and, desc, eq, gte, inArray, lt, lte, or, sql, type SQL } from 'drizzle-orm'
+import { v7 as uuid7 } from 'uuid'
+import type { OutageFigures, Transition } from '../core/detector.ts'
+import { OPEN_OUTAGE_STATES, type OutageState } from '../core/vocabulary.ts'
+import type { Db } from './client.ts'
+import { outageEvents, outages } from './tables.ts'
+
+export type Outage = typeof outages.$inferSelect
+export type OutageEvent = typeof outageEvents.$inferSelect
+
+/** The open outage of every service that has one. */
+export async function readOpenOutages ({ orm }: Db): Promise<Outage[]> {
+  return orm.select().from(outages).where(inArray(outages.state, [...OPEN_OUTAGE_STATES]))
+}
+
+/** Writes an outage as the detector sees it now. `startedAt` (ms) dates the id of a new one. */
+export async function upsertOutage (
+  { orm }: Db, serviceId: number, id: string, figures: OutageFigures, retrospective: boolean
+): Promise<void> {
+  const row = {
+    region: figures.scope.region,
+    deviceClass: figures.scope.deviceClass,
+    state: figures.state,
+    severity: figures.severity,
+    onsetAt: new Date(figures.onsetAt),
+    onsetFrom: new Date(figures.onsetFrom),
+    onsetTo: new Date(figures.onsetTo),
+    detectedAt: new Date(figures.detectedAt),
+    confirmedAt: instant(figures.confirmedAt),
+    recoveringAt: instant(figures.recoveringAt),
+    resolvedAt: instant(figures.resolvedAt),
+    dismissedAt: instant(figures.dismissedAt),
+    peakStart: new Date(figures.peak.start),
+    peakDown: figures.peak.down,
+    peakExpected: figures.peak.expected,
+    retrospective
+  }
+  await orm.insert(outages).values({ serviceId, id, ...row })
+    .onConflictDoUpdate({ target: [outages.serviceId, outages.id], set: row })
+}
+
+/** A new outage's id, dated by its detection (ms). */
+export function outageId (detectedAt: number): string {
+  return uuid7({ msecs: detectedAt })
+}
+
+/** Adds what the detector said to an outage's timeline; `networks` as counted for each, by position. */
+export async function insertOutageEvents (
+  { orm }: Db, serviceId: number, outageId: string, transitions: readonly Transition[], networks: readonly (number | undefined)[] = []
+): Promise<void> {
+  if (transitions.length === 0) return
+  await orm.insert(outageEvents).values(transitions.map(({ at, type, state, text, reading }, index) => ({
+    serviceId,
+    outageId,
+    id: uuid7({ msecs: at, seq: index }),
+    at: new Date(at),
+    type,
+    state,
+    actor: 'detector' as const,
+    text,
+    reading: networks[index] === undefined ? reading : { ...reading, networks: networks[index] }
+  })))
+}
+
+function instant (at: number | null): Date | null {
+  return at === null ? null : new Date(at)
+}
+
+/** Which outages a list holds; `before` is the last of the page before. */
+export interface OutageFilter {
+  serviceId?: number | undefined
+  state?: OutageState | undefined
+  /** Detected at or after, and before. */
+  since?: Date | undefined
+  until?: Date | undefined
+  before?: { detectedAt: Date, id: string } | undefined
+}
+
+/** Outages, newest first by detection and id. */
+export async function readOutages ({ orm }: Db, filter: OutageFilter, limit: number): Promise<Outage[]> {
+  const { serviceId, state, since, until, before } = filter
+  const conditions: (SQL | undefined)[] = [
+    serviceId === undefined ? undefined : eq(outages.serviceId, serviceId),
+    state === undefined ? undefined : eq(outages.state, state),
+    since === undefined ? undefined : gte(outages.detectedAt, since),
+    until === undefined ? undefined : lt(outages.detectedAt, until),
+    before === undefined
+      ? undefined
+      : or(lt(outages.detectedAt, before.detectedAt), and(eq(outages.detectedAt, before.detectedAt), lt(outages.id, before.id)))
+  ]
+  return orm.select().from(outages).where(and(...conditions)).orderBy(desc(outages.detectedAt), desc(outages.id)).limit(limit)
+}
+
+/** One outage by its id alone. */
+export async function findOutage ({ orm }: Db, id: string): Promise<Outage | undefined> {
+  const [row] = await orm.select().from(outages).where(eq(outages.id, id))
+  return row
+}
+
+/** A service's outages that touch `[from, to)`, ascending by onset. */
+export async function readOutagesWithin ({ orm }: Db, serviceId: number, from: Date, to: Date): Promise<Outage[]> {
+  return orm.select().from(outages).where(and(
+    eq(outages.serviceId, serviceId), lt(outages.onsetAt, to),
+    sql`coalesce(${outages.resolvedAt}, ${outages.dismissedAt}, 'infinity') > ${from.toISOString()}`
+  )).orderBy(outages.onsetAt, outages.id)
+}
+
+/** The timelines of some outages of one service, oldest entry first. */
+export async function readOutageEvents ({ orm }: Db, serviceId: number, outageIds: readonly string[]): Promise<OutageEvent[]> {
+  if (outageIds.length === 0) return []
+  return orm.select().from(outageEvents)
+    .where(and(eq(outageEvents.serviceId, serviceId), inArray(outageEvents.outageId, [...outageIds])))
+    .orderBy(outageEvents.at, outageEvents.id)
+}
+
+/** The outages of a service that imported history gave, which a new judging replaces. */
+export async function readRetrospective ({ orm }: Db, serviceId: number, before: Date): Promise<Outage[]> {
+  return orm.select().from(outages).where(and(
+    eq(outages.serviceId, serviceId), eq(outages.retrospective, true), lte(outages.onsetAt, before)))
+}
+
+/** Dismisses an outage of history that a new judging no longer finds; its timeline keeps what was said, and says why. */
+export async function withdrawOutage ({ orm }: Db, { serviceId, id }: Outage, at: Date): Promise<void> {
+  const withdrawn = await orm.update(outages).set({ state: 'dismissed', dismissedAt: at })
+    .where(and(eq(outages.serviceId, serviceId), eq(outages.id, id), sql`${outages.state} <> 'dismissed'`)).returning({ id: outages.id })
+  if (withdrawn.length === 0) return
+  await orm.insert(outageEvents).values({
+    serviceId,
+    outageId: id,
+    id: uuid7({ msecs: at.getTime() }),
+    at,
+    type: 'dismissed',
+    state: 'dismissed',
+    actor: 'detector',
+    text: 'With more of the past imported, the reports of this time no longer stand out.',
+    reading: null
+  })
+}

@@ -1,0 +1,177 @@
+// Judges closed minutes, once each: windows as seen + what is usual → reading → lifecycle → tables.
+// The statistics are core's; re-judging imported history is rejudge's.
+import { advance, decide, newDetector, type Claim, type Decision, type DetectorState, type HourExpectation, type SeenCell } from '../core/detector.ts'
+import { floorTo, HOUR_MS, MINUTE_MS } from '../core/time.ts'
+import { scopeKey } from '../core/vocabulary.ts'
+import { upsertBaselines } from '../db/baselines.ts'
+import { transact, type Database, type Db } from '../db/client.ts'
+import {
+  findJudgedUntil, insertWithheld, moveJudgedUntil, pruneCheckpoints, readCheckpoints, readWithheld, upsertCheckpoints,
+  type Checkpoint, type Withheld
+} from '../db/detector.ts'
+import { insertOutageEvents, outageId, readOpenOutages, upsertOutage } from '../db/outages.ts'
+import { countNetworks } from '../db/reports.ts'
+import { readCatalog, type Service } from '../db/services.ts'
+import { readWatched } from '../db/watched.ts'
+import { readSeen, type SeenRow } from '../db/windows.ts'
+
+/** An alarm needs reports of this many networks in the run of its chart. */
+export const NETWORKS_MIN = 7
+/** Minutes judged in one transaction, when there is more than one to catch up with. */
+const CHUNK_MINUTES_MAX = 60
+
+/** What the job holds in memory between minutes; all of it can be read again from the tables. */
+export interface Judging {
+  judgedUntil: number
+  states: Map<number, DetectorState>
+  openOutages: Map<number, string>
+}
+
+/** Reads where judging stands: the newest checkpoints, and folds into them what was judged since. */
+export async function loadJudging (db: Db): Promise<Judging> {
+  const judgedUntil = await findJudgedUntil(db)
+  if (judgedUntil === undefined) throw new Error('Judging has not begun: the service marks its beginning when it starts.')
+  const checkpoints = await readCheckpoints(db)
+  const services = [...(await readCatalog(db)).services.values()]
+  const states = new Map(checkpoints.map(({ serviceId, state }) => [serviceId, state]))
+  const since = new Map(checkpoints.map(({ serviceId, judgedUntil }) => [serviceId, judgedUntil]))
+  for (let from = Math.min(judgedUntil, ...since.values()); from < judgedUntil;) {
+    const to = Math.min(floorTo(from, HOUR_MS) + HOUR_MS, judgedUntil)
+    const chunk = await readChunk(db, from, to, services)
+    const withheld = groupWithheld(await readWithheld(db, from, to))
+    for (let start = from; start < to; start += MINUTE_MS) {
+      for (const [serviceId, state] of states) {
+        if (start < since.get(serviceId)!) continue
+        advance(state, chunk.windowOf(serviceId, start))
+        decide(state, withheld.get(`${serviceId} ${start}`) ?? NONE)
+      }
+    }
+    from = to
+  }
+  const openOutages = new Map((await readOpenOutages(db)).map(({ serviceId, id }) => [serviceId, id]))
+  return { judgedUntil, states, openOutages }
+}
+
+const NONE: ReadonlySet<string> = new Set()
+
+/** Scopes withheld, by `<service> <minute>`. */
+export function groupWithheld (rows: readonly Withheld[]): Map<string, Set<string>> {
+  const grouped = new Map<string, Set<string>>()
+  for (const { serviceId, minute, scope } of rows) {
+    const key = `${serviceId} ${minute}`
+    grouped.set(key, (grouped.get(key) ?? new Set()).add(scope))
+  }
+  return grouped
+}
+
+/** What was seen in a stretch of minutes, ready to be asked by service and minute. */
+export interface Chunk { windowOf: (serviceId: number, start: number) => { start: number, watched: boolean, cells: readonly SeenCell[] } }
+
+/** Reads what the detector judges in `[from, to)`: counts as seen, and which minutes somebody watched. */
+export async function readChunk (db: Db, from: number, to: number, services: readonly Service[], serviceId?: number): Promise<Chunk> {
+  const [rows, stretches] = await Promise.all([readSeen(db, from, to, serviceId), readWatched(db, from, to)])
+  const cells = new Map<string, SeenCell[]>()
+  for (const row of rows) {
+    const key = `${row.service_id} ${row.minute.getTime()}`
+    const known = cells.get(key)
+    if (known === undefined) cells.set(key, [cellOf(row)])
+    else known.push(cellOf(row))
+  }
+  const watched = new Set<number>()
+  for (const stretch of stretches) for (let at = stretch.from; at < stretch.to; at += MINUTE_MS) watched.add(at)
+  const history = new Map(services.map(({ id, historyFrom, historyTo }) => [id, { from: historyFrom?.getTime() ?? Infinity, to: historyTo?.getTime() ?? -Infinity }]))
+  return {
+    windowOf (serviceId, start) {
+      const past = history.get(serviceId)
+      return {
+        start,
+        watched: watched.has(start) || (past !== undefined && start >= past.from && start <= past.to),
+        cells: cells.get(`${serviceId} ${start}`) ?? []
+      }
+    }
+  }
+}
+
+function cellOf ({ region, device_class: deviceClass, working, degraded, down }: SeenRow): SeenCell {
+  return { region, deviceClass, working, degraded, down }
+}
+
+/** What one chunk of judging has to write, all in one transaction. */
+interface Findings {
+  decisions: { serviceId: number, decision: Decision, networks: (number | undefined)[] }[]
+  expectations: { serviceId: number, expectation: HourExpectation }[]
+  withheld: Withheld[]
+  checkpoints: Checkpoint[]
+}
+
+/**
+ * Judges every minute that ended by `until` (ms), in chunks that end at full hours.
+ * `judging` is advanced in place. On a throw, or when another instance has judged meanwhile (false), it is spoilt:
+ * load it again.
+ */
+export async function detect (database: Database, judging: Judging, services: readonly Service[], until: number): Promise<boolean> {
+  while (judging.judgedUntil < until) {
+    const from = judging.judgedUntil
+    const to = Math.min(until, floorTo(from, HOUR_MS) + HOUR_MS, from + CHUNK_MINUTES_MAX * MINUTE_MS)
+    const findings = await judgeChunk(database, judging, services, from, to)
+    const written = await transact(database, tx => writeFindings(tx, judging, findings, from, to))
+    if (!written) return false
+    judging.judgedUntil = to
+  }
+  return true
+}
+
+async function judgeChunk (db: Db, judging: Judging, services: readonly Service[], from: number, to: number): Promise<Findings> {
+  const findings: Findings = { decisions: [], expectations: [], withheld: [], checkpoints: [] }
+  for (const { id, expectedPerHour } of services) {
+    if (judging.states.has(id)) continue
+    const state = newDetector(expectedPerHour, 1)
+    judging.states.set(id, state)
+    findings.checkpoints.push({ serviceId: id, judgedUntil: from, state: structuredClone(state) })
+  }
+  const chunk = await readChunk(db, from, to, services)
+  for (let start = from; start < to; start += MINUTE_MS) {
+    for (const [serviceId, state] of judging.states) {
+      const { claims, expectation } = advance(state, chunk.windowOf(serviceId, start))
+      if (expectation !== null) findings.expectations.push({ serviceId, expectation })
+      const networks = await askNetworks(db, serviceId, claims)
+      for (const [scope, count] of networks) {
+        if (count < NETWORKS_MIN) findings.withheld.push({ serviceId, minute: start, scope, networks: count })
+      }
+      const decision = decide(state, new Set([...networks].filter(([, count]) => count < NETWORKS_MIN).map(([scope]) => scope)))
+      if (decision.changed || decision.transitions.length > 0) {
+        findings.decisions.push({ serviceId, decision, networks: decision.transitions.map(({ scope }) => networks.get(scopeKey(scope))) })
+      }
+    }
+  }
+  if (to % HOUR_MS === 0) {
+    for (const [serviceId, state] of judging.states) findings.checkpoints.push({ serviceId, judgedUntil: to, state })
+  }
+  return findings
+}
+
+async function askNetworks (db: Db, serviceId: number, claims: readonly Claim[]): Promise<Map<string, number>> {
+  const networks = new Map<string, number>()
+  for (const { scope, since, until } of claims) {
+    networks.set(scopeKey(scope), await countNetworks(db, serviceId, scope, since, until))
+  }
+  return networks
+}
+
+async function writeFindings (tx: Db, judging: Judging, findings: Findings, from: number, to: number): Promise<boolean> {
+  if (!await moveJudgedUntil(tx, from, to)) return false
+  if (findings.withheld.length > 0) await insertWithheld(tx, findings.withheld)
+  for (const { serviceId, decision, networks } of findings.decisions) {
+    const { outage, transitions } = decision
+    if (outage === null) continue
+    const id = judging.openOutages.get(serviceId) ?? outageId(outage.detectedAt)
+    await upsertOutage(tx, serviceId, id, outage, false)
+    await insertOutageEvents(tx, serviceId, id, transitions, networks)
+    if (outage.state === 'resolved' || outage.state === 'dismissed') judging.openOutages.delete(serviceId)
+    else judging.openOutages.set(serviceId, id)
+  }
+  await upsertBaselines(tx, findings.expectations)
+  await upsertCheckpoints(tx, findings.checkpoints)
+  if (to % HOUR_MS === 0) await pruneCheckpoints(tx, to)
+  return true
+}
