@@ -1,0 +1,255 @@
+// One service's windows in, outages out: a function of what was seen, in order, and of nothing else.
+// Not here: the arithmetic of baselines, charts, scopes and the lifecycle, each in its own file.
+import { closeHour, positionOf, predictHour, readTriple, recordWindow, type HourExpectation } from './baseline.ts'
+import { pushChart, resetChart, type Seen } from './charts.ts'
+import { RECENT_WINDOWS, step, SUSPECTED_AT, type OpenOutage, type OutageFigures, type Transition } from './outages.ts'
+import {
+  compareScopes, mostLikely, newScope, SCOPE_KINDS, SCOPES_MAX, standingOf, sumCells, weighReports,
+  type ScopeKind, type ScopeState, type SeenCell, type Standing, type Total
+} from './scan.ts'
+import { floorTo, HOUR_MS, MINUTE_MS } from './time.ts'
+import { ALL, type Scope } from './vocabulary.ts'
+
+export type { HourExpectation, ScopeExpectation } from './baseline.ts'
+export type { OutageFigures, Reading, Transition } from './outages.ts'
+export type { SeenCell } from './scan.ts'
+
+/** One service's closed window as the detector sees it: only cells with any report; none = zeros. */
+export interface SeenWindow {
+  /** Start, ms since the epoch. */
+  start: number
+  /** False: a gap. Nobody could take reports, so nothing is known, and `cells` is ignored. */
+  watched: boolean
+  cells: readonly SeenCell[]
+}
+
+/** Everything the detector remembers of one service: plain JSON, so that JSON.parse(JSON.stringify(s)) is s. */
+export interface DetectorState {
+  /** Of this interface; another one is folded anew instead of read. */
+  format: number
+  stepMin: number
+  /** Set it at any time; it counts from the next hour. */
+  expectedPerHour: number
+  expectedThisHour: number
+  /** Starts of the first window, the running hour and the last window, ms; null before the first. */
+  first: number | null
+  hour: number | null
+  at: number | null
+  /** Whether the last window was watched. */
+  watched: boolean
+  /** Unwatched stretches `[from, to)` that reach into the last `RECENT_WINDOWS`, ms. */
+  gaps: [number, number][]
+  /** How many scopes of each kind had spoken at the hour's start, at least 1. */
+  kindCounts: Record<ScopeKind, number>
+  /** In the one order of scopes; `all` is the first and always there. */
+  scopes: ScopeState[]
+  outage: OpenOutage | null
+}
+
+/** A scope whose score would cross a threshold now: an alarm still needs the networks of its run, `[since, until)`, ms. */
+export interface Claim { scope: Scope, score: number, since: number, until: number }
+
+/** `outage` null: none is open and none closed in this window; `changed`: it differs from after the last window. */
+export interface Decision { transitions: Transition[], outage: OutageFigures | null, changed: boolean }
+
+/** Format of `DetectorState`. */
+export const STATE_FORMAT = 1
+/** Evidence, nats less ln(number of scopes), from which on an hour is not learnt. No rate term: with it sparse services learnt nothing. */
+const SUSPICIOUS_AT = 5
+/** A scope with less than this share of the alarm's threshold is not what the alarm is about. */
+const CANDIDATE_SHARE = 0.4
+
+/** A service not yet watched. `stepMin`: the window's width in minutes; `expectedPerHour`: of down reports, in all. */
+export function newDetector (expectedPerHour: number, stepMin: number): DetectorState {
+  return {
+    format: STATE_FORMAT,
+    stepMin,
+    expectedPerHour,
+    expectedThisHour: expectedPerHour,
+    first: null,
+    hour: null,
+    at: null,
+    watched: false,
+    gaps: [],
+    kindCounts: { all: 1, 'device-class': 1 },
+    scopes: [],
+    outage: null
+  }
+}
+
+/**
+ * Learns what is due, predicts, and moves the charts by the next window; `decide` follows. Changes `state` in place:
+ * copies would cost a year's replay its speed. Windows ascend without overlap; a hole is fed as gap windows.
+ * `expectation` is not null at each hour's first window and when a scope was born: the hour's as of now.
+ */
+export function advance (state: DetectorState, window: SeenWindow): { claims: Claim[], expectation: HourExpectation | null } {
+  const stepMs = state.stepMin * MINUTE_MS
+  if (state.at !== null && window.start < state.at + stepMs) {
+    throw new Error(`windows must ascend: ${window.start} follows ${state.at}`)
+  }
+  const hour = floorTo(window.start, HOUR_MS)
+  let fresh = hour !== state.hour
+  if (fresh) turnHour(state, hour, window.start)
+  state.first ??= window.start
+  state.at = window.start
+  state.watched = window.watched
+  forgetGaps(state)
+  if (!window.watched) {
+    skipWindow(state, stepMs)
+    return { claims: [], expectation: fresh ? expectationOf(state, hour) : null }
+  }
+  const totals = sumCells(window.cells)
+  fresh = bearScopes(state, totals) || fresh
+  for (const scope of state.scopes) observe(state, scope, totals.get(scope.key))
+  const claims = standings(state).filter(({ score }) => score >= SUSPECTED_AT).map(({ state: { scope, charts }, chart, score }) =>
+    ({ scope, score, since: charts[chart]!.start, until: window.start + stepMs }))
+  return { claims, expectation: fresh ? expectationOf(state, hour) : null }
+}
+
+/**
+ * Marks suspicious hours, says whom an alarm is about and moves the lifecycle, after `advance`. `withheld` are the
+ * scopes (`scopeKey`) whose claim had too few networks: they have no score in this window, but are no less suspicious.
+ * In place.
+ */
+export function decide (state: DetectorState, withheld: ReadonlySet<string>): Decision {
+  if (!state.watched || state.at === null || state.hour === null || state.first === null) {
+    return { transitions: [], outage: state.outage?.figures ?? null, changed: false }
+  }
+  for (const scope of state.scopes) {
+    const most = Math.max(...scope.charts.map(({ value }) => value))
+    if (most - lnCount(state, scope.kind) >= SUSPICIOUS_AT) scope.baseline.open.suspicious = true
+  }
+  const heard = standings(state).filter(({ state: { key } }) => !withheld.has(key))
+  const score = heard.reduce((most, standing) => Math.max(most, standing.score), 0)
+  const leader = score < SUSPECTED_AT ? null : mostLikely(heard, CANDIDATE_SHARE * SUSPECTED_AT, kind => lnCount(state, kind))
+  const own = state.outage === null ? null : standingIn(state, state.outage.key)
+  const { at, hour, first, stepMin, gaps } = state
+  const { open, transitions, closed, changed } = step(state.outage, own, { start: at, hour, stepMin, first, gaps, score, leader })
+  state.outage = open
+  if (closed !== null) resetCharts(state)
+  return { transitions, outage: closed ?? open?.figures ?? null, changed }
+}
+
+/**
+ * The learnt part of `state` with the lifecycle (open outage) of `said`: after history was re-judged, what was said
+ * live stays said. Returns a new state.
+ */
+export function keepLifecycle (state: DetectorState, said: DetectorState): DetectorState {
+  return structuredClone({ ...state, outage: said.outage })
+}
+
+/** A new hour: learns, counts the scopes, takes over the expectation, predicts. */
+function turnHour (state: DetectorState, hour: number, start: number): void {
+  const hourOfDay = hour / HOUR_MS % 24
+  const all = state.scopes[0]
+  // Read before `all` is itself closed: the flags are of the same two hours for every scope.
+  const suspicious = all !== undefined && (all.baseline.open.suspicious || all.baseline.pending?.suspicious === true)
+  for (const { baseline, model } of state.scopes) closeHour(baseline, model.phi, suspicious, hourOfDay)
+  for (const kind of SCOPE_KINDS) state.kindCounts[kind] = Math.max(1, state.scopes.filter(scope => scope.kind === kind).length)
+  state.expectedThisHour = state.expectedPerHour
+  state.hour = hour
+  for (const scope of state.scopes) {
+    scope.model = modelOf(state, scope.kind, scope.baseline)
+    weighReports(scope)
+  }
+  if (all === undefined) {
+    const scope = { region: ALL, deviceClass: ALL }
+    state.scopes.push(newScope('all', scope, baseline => modelOf(state, 'all', baseline), hourOfDay, start))
+  }
+}
+
+function modelOf (state: DetectorState, kind: ScopeKind, baseline: ScopeState['baseline']): ScopeState['model'] {
+  // Until a scope has learnt two hours its part of the whole is unknown: it may be all of it.
+  const floor = kind !== 'all' && baseline.learntHours < 2 ? state.scopes[0]!.model.upper : undefined
+  return predictHour(baseline, baseline.open.hourOfDay, state.expectedThisHour / state.kindCounts[kind], floor)
+}
+
+/** Scopes that speak for the first time, in their order. True when there were any. */
+function bearScopes (state: DetectorState, totals: ReadonlyMap<string, Total>): boolean {
+  const known = new Set(state.scopes.map(({ key }) => key))
+  const born = [...totals.values()].filter(({ key }) => !known.has(key)).sort(compareScopes)
+    .slice(0, Math.max(0, SCOPES_MAX - state.scopes.length))
+  if (born.length === 0) return false
+  for (const { kind, scope } of born) {
+    state.scopes.push(newScope(kind, scope, baseline => modelOf(state, kind, baseline), state.hour! / HOUR_MS % 24, state.at!))
+  }
+  state.scopes.sort(compareScopes)
+  return true
+}
+
+/** One watched window of one scope: into the open hour and onto the charts. */
+function observe (state: DetectorState, scope: ScopeState, total: Total | undefined): void {
+  const { stepMin } = state
+  const at = state.at!
+  const position = positionOf(at, stepMin, state.hour!)
+  const seen: Seen = {
+    y: total?.y ?? 0,
+    w: total?.w ?? 0,
+    m: stepMin * readTriple(scope.model.m, position),
+    upper: stepMin * readTriple(scope.model.upper, position),
+    mw: stepMin * readTriple(scope.model.w, position)
+  }
+  recordWindow(scope.baseline, scope.model, seen, stepMin)
+  const next = at + stepMin * MINUTE_MS
+  for (let i = 0; i < scope.charts.length; i++) {
+    pushChart(scope.charts[i]!, scope.gains[i]! * seen.y - scope.costs[i]! * seen.upper, seen, next)
+  }
+  const oldest = at - (RECENT_WINDOWS - 1) * stepMin * MINUTE_MS
+  while (scope.recentAt.length > 0 && scope.recentAt[0]! < oldest) {
+    scope.recentAt.shift()
+    scope.recentY.shift()
+  }
+  if (seen.y > 0) {
+    scope.recentAt.push(at)
+    scope.recentY.push(seen.y)
+  }
+}
+
+/** A gap moves nothing; only the next difference counts as none, and the onset's interval leaves it out. */
+function skipWindow (state: DetectorState, stepMs: number): void {
+  for (const { baseline } of state.scopes) baseline.lastY = null
+  const at = state.at!
+  const last = state.gaps.at(-1)
+  if (last?.[1] === at) last[1] = at + stepMs
+  else state.gaps.push([at, at + stepMs])
+}
+
+function forgetGaps (state: DetectorState): void {
+  const oldest = state.at! - (RECENT_WINDOWS - 1) * state.stepMin * MINUTE_MS
+  while (state.gaps.length > 0 && state.gaps[0]![1] <= oldest) state.gaps.shift()
+}
+
+/** ln of how many scopes of a kind there are: a union bound over them, nats. */
+function lnCount (state: DetectorState, kind: ScopeKind): number {
+  return Math.log(state.kindCounts[kind])
+}
+
+/** Half the logarithm of the service's daily mean: more reports, more alarms by luck (without it 0.2 a month at 0.01/min, 2 at 20). */
+function ratePenalty (state: DetectorState): number {
+  return Math.log(Math.min(Math.max(state.scopes[0]!.model.dailyMean, 0.01), 10)) / 2
+}
+
+function standings (state: DetectorState): Standing[] {
+  const rate = ratePenalty(state)
+  return state.scopes.map(scope => standingOf(scope, lnCount(state, scope.kind) + rate))
+}
+
+/** How the scope of that key stands; the whole service, if a re-judged state does not know it. */
+function standingIn (state: DetectorState, key: string): Standing {
+  const scope = state.scopes.find(scope => scope.key === key) ?? state.scopes[0]!
+  return standingOf(scope, lnCount(state, scope.kind) + ratePenalty(state))
+}
+
+/** After an outage closed all evidence is spent, or the same reports would alarm again. */
+function resetCharts (state: DetectorState): void {
+  const next = state.at! + state.stepMin * MINUTE_MS
+  for (const { charts } of state.scopes) {
+    for (const chart of charts) resetChart(chart, next)
+  }
+}
+
+function expectationOf (state: DetectorState, hour: number): HourExpectation {
+  const scopes: HourExpectation['scopes'] = {}
+  for (const { key, model: { m, upper, phi } } of state.scopes) scopes[key] = { m: [...m], upper: [...upper], phi }
+  return { hour, learntHours: state.scopes[0]!.baseline.learntHours, scopes }
+}
