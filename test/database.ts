@@ -1,0 +1,101 @@
+// A fresh, migrated database for a test file, on the cluster that scripts/test.mjs started or on one of our own.
+import { createHash, randomBytes } from 'node:crypto'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import pg from 'pg'
+import t, { type Test } from 'tap'
+import { migrate } from '../src/db/migrate.ts'
+import { startEmbedded, type EmbeddedConnection } from '../src/embedded/postgres.ts'
+
+const MIGRATIONS = new URL('../migrations/', import.meta.url)
+/** Any constant: it only has to differ from the service's own locks. */
+const TEMPLATE_LOCK = 7_399
+
+/** A database of one test. */
+export interface TestDatabase {
+  /** For `new pg.Client(url)`, `DATABASE_URL` of a child process, and the like. */
+  url: string
+  /** The same for what takes pg's options, such as `openDatabase`. */
+  connection: { connectionString: string }
+  name: string
+}
+
+/**
+ * Makes a database with all migrations applied, dropped with everything connected to it when `t` ends. Pools on it need
+ * an `error` listener: the drop cuts their connections. `migrated: false` leaves it empty.
+ */
+export async function createDatabase (t: Pick<Test, 'teardown'>, options: { migrated?: boolean } = {}): Promise<TestDatabase> {
+  const server = await findServer()
+  const name = `groundswell_${randomBytes(6).toString('hex')}`
+  await asAdmin(server, async admin => {
+    const template = options.migrated === false ? 'template1' : await ensureTemplate(server, admin)
+    await admin.query(`create database ${name} template ${template}`)
+  })
+  t.teardown(() => asAdmin(server, admin => admin.query(`drop database if exists ${name} with (force)`)))
+  const url = within(server, name)
+  return { url, connection: { connectionString: url }, name }
+}
+
+/** Answers the startEmbedded's question whether the database takes connections. */
+export async function isReady (connection: EmbeddedConnection): Promise<boolean> {
+  const client = new pg.Client({ ...connection, connectionTimeoutMillis: 2_000 })
+  client.on('error', () => {})
+  return client.connect().then(() => client.end()).then(() => true, () => false)
+}
+
+/** A temporary folder for an embedded database, removed when `t` ends. */
+export async function makeStateFolder (t: Pick<Test, 'teardown'>): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'groundswell-test-'))
+  t.teardown(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }))
+  return folder
+}
+
+let own: Promise<string> | undefined
+
+/** A URL on the server; its database is one to give orders from. */
+async function findServer (): Promise<string> {
+  const given = process.env['TEST_DATABASE_URL']
+  if (given !== undefined && given !== '') return given
+  own ??= startOwn()
+  return own
+}
+
+async function startOwn (): Promise<string> {
+  const dataDir = await makeStateFolder(t)
+  const { connection, stop } = await startEmbedded({ dataDir, isReady, log: () => {}, throwAway: true })
+  t.teardown(stop)
+  return `postgresql://${connection.user}@/${connection.database}?host=${encodeURIComponent(connection.host)}&port=${connection.port}`
+}
+
+function within (server: string, database: string): string {
+  return server.replace(/^(postgres(?:ql)?:\/\/[^/]*\/)[^?]*/, `$1${database}`)
+}
+
+/** The database to copy, made by whichever file comes first and named after what the migrations say. */
+async function ensureTemplate (server: string, admin: pg.Client): Promise<string> {
+  const hash = createHash('sha256')
+  for (const name of (await readdir(MIGRATIONS)).sort()) hash.update(`${name}\0`).update(await readFile(new URL(name, MIGRATIONS)))
+  const template = `groundswell_template_${hash.digest('hex').slice(0, 12)}`
+  await admin.query('select pg_advisory_lock($1)', [TEMPLATE_LOCK])   // held until this connection ends
+  const { rowCount } = await admin.query('select from pg_database where datname = $1', [template])
+  if (rowCount === 0) {
+    const draft = `groundswell_draft_${randomBytes(6).toString('hex')}`   // renamed when whole: a kill half-way leaves no half template
+    await admin.query(`create database ${draft}`)
+    await migrate({ connectionString: within(server, draft) }, new Date())
+    await admin.query(`alter database ${draft} rename to ${template}`)
+  }
+  await admin.query('select pg_advisory_unlock($1)', [TEMPLATE_LOCK])
+  return template
+}
+
+async function asAdmin (server: string, work: (admin: pg.Client) => Promise<unknown>): Promise<void> {
+  const admin = new pg.Client({ connectionString: server, connectionTimeoutMillis: 10_000 })
+  admin.on('error', () => {})
+  await admin.connect()
+  try {
+    await work(admin)
+  } finally {
+    await admin.end()
+  }
+}
