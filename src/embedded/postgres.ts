@@ -234,12 +234,18 @@ class Keeper {
     })
     const until = performance.now() + READY_WITHIN_MS
     while (!life.ended && performance.now() < until && !this.#stopping.signal.aborted) {
-      if (await Promise.race([this.#options.isReady(this.connection), this.#ended.then(() => false)])) return true
+      if (await Promise.race([this.#options.isReady(this.connection), this.#ended.then(() => false)]) && await this.#isOurs(child)) return true
       await delay(READY_POLL_MS)
     }
     child.stdin.end()
     await this.#ended
     return false
+  }
+
+  /** Whether it was our child that answered: on the same socket another process may have been quicker. */
+  async #isOurs (child: ChildProcess): Promise<boolean> {
+    const running = await readPostmaster(this.#ground.data)
+    return running !== undefined && (await findProcess(running.pid))?.parent === child.pid
   }
 
   #settings (): string[] {
