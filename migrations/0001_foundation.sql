@@ -117,6 +117,8 @@ create table outages (
   peak_start timestamptz not null,
   peak_down double precision not null,
   peak_expected double precision not null,
+  -- [{ device_class, down, expected_down }], of the outage so far.
+  device_impact json not null,
   retrospective boolean not null,
   primary key (service_id, id)
 );

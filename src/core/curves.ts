@@ -166,6 +166,13 @@ export function sumExpectation (
   return { expected, upper: upperCount(plus, expected > 0 ? phiWeighted / expected : 1) }
 }
 
+/** One scope's expectations by hour, out of what was read of several. */
+export function expectationsOf (
+  hours: readonly { hour: number, scopes: Record<string, ScopeExpectation | null> }[], scopeKey: string
+): Map<number, ScopeExpectation> {
+  return new Map(hours.flatMap(({ hour, scopes }) => scopes[scopeKey] == null ? [] : [[hour, scopes[scopeKey]] as const]))
+}
+
 function sumMinutes (expectation: ScopeExpectation, from: number, to: number): { m: number, upper: number } {
   if (from === 0 && to === 60) {
     // Two linear halves of thirty minutes, each minute read at its middle.

@@ -19,11 +19,11 @@ export async function upsertBaselines (db: Db, rows: readonly { serviceId: numbe
 /** The hours (ms) of `[from, to)` that have a baseline, ascending, with those of the scopes asked for, by scope key. */
 export async function readBaselines (db: Db, serviceId: number, scopeKeys: readonly string[], from: number, to: number):
 Promise<{ hour: number, scopes: Record<string, ScopeExpectation | null> }[]> {
-  const rows = await db.query<{ hour: Date, scopes: Record<string, ScopeExpectation | null> }>(
+  const rows = await db.query<{ hour: Date, scopes: Record<string, ScopeExpectation | null> | null }>(
     `select hour, (select json_object_agg(key, scopes -> key) from unnest($4::text[]) key) as scopes
     from baselines where service_id = $1 and hour >= $2 and hour < $3 order by hour`,
     [serviceId, new Date(from).toISOString(), new Date(to).toISOString(), scopeKeys])
-  return rows.map(({ hour, scopes }) => ({ hour: hour.getTime(), scopes }))
+  return rows.map(({ hour, scopes }) => ({ hour: hour.getTime(), scopes: scopes ?? {} }))
 }
 
 /** Every service's expectation of everything (`*`, `*`) in the hours of `[from, to)` (ms), newest last. */

@@ -85,6 +85,21 @@ export async function retryConflicts<T> (work: () => Promise<T>): Promise<T> {
   }
 }
 
+/** True when a connection can be made and asked. */
+export async function canConnect (connection: Connection): Promise<boolean> {
+  const client = new pg.Client({ ...connection, connectionTimeoutMillis: CONNECT_TIMEOUT_MS })
+  client.on('error', () => {})
+  try {
+    await client.connect()
+    await client.query('select 1')
+    return true
+  } catch {
+    return false
+  } finally {
+    await client.end().catch(() => {})
+  }
+}
+
 /** Advisory locks, by what they guard. */
 export const LOCKS = { migrate: 7_301, jobs: 7_302, rollup: 7_303 } as const
 

@@ -4,7 +4,7 @@ import { v7 as uuid7 } from 'uuid'
 import type { OutageFigures, Transition } from '../core/detector.ts'
 import { OPEN_OUTAGE_STATES, type OutageState } from '../core/vocabulary.ts'
 import type { Db } from './client.ts'
-import { outageEvents, outages } from './tables.ts'
+import { outageEvents, outages, type DeviceImpact } from './tables.ts'
 
 export type Outage = typeof outages.$inferSelect
 export type OutageEvent = typeof outageEvents.$inferSelect
@@ -14,9 +14,9 @@ export async function readOpenOutages ({ orm }: Db): Promise<Outage[]> {
   return orm.select().from(outages).where(inArray(outages.state, [...OPEN_OUTAGE_STATES]))
 }
 
-/** Writes an outage as the detector sees it now. `startedAt` (ms) dates the id of a new one. */
+/** Writes an outage as the detector sees it now. */
 export async function upsertOutage (
-  { orm }: Db, serviceId: number, id: string, figures: OutageFigures, retrospective: boolean
+  { orm }: Db, serviceId: number, id: string, figures: OutageFigures, deviceImpact: DeviceImpact[], retrospective: boolean
 ): Promise<void> {
   const row = {
     region: figures.scope.region,
@@ -34,6 +34,7 @@ export async function upsertOutage (
     peakStart: new Date(figures.peak.start),
     peakDown: figures.peak.down,
     peakExpected: figures.peak.expected,
+    deviceImpact,
     retrospective
   }
   await orm.insert(outages).values({ serviceId, id, ...row })
@@ -136,4 +137,11 @@ export async function withdrawOutage ({ orm }: Db, { serviceId, id }: Outage, at
     text: 'With more of the past imported, the reports of this time no longer stand out.',
     reading: null
   })
+}
+
+/** When each service's last outage ended, ms. */
+export async function readLastEnds (db: Db): Promise<Map<number, number>> {
+  const rows = await db.query<{ service_id: number, ended_at: Date }>(
+    'select service_id, max(coalesce(resolved_at, dismissed_at)) as ended_at from outages where coalesce(resolved_at, dismissed_at) is not null group by 1')
+  return new Map(rows.map(row => [row.service_id, row.ended_at.getTime()]))
 }

@@ -109,6 +109,9 @@ export const judging = pgTable('judging', {
   judgedUntil: instant('judged_until').notNull()
 })
 
+/** Whom an outage hits: down + degraded/2 since its onset, and how much of it was to be expected. */
+export interface DeviceImpact { deviceClass: string, down: number, expectedDown: number | null }
+
 export const outages = pgTable('outages', {
   serviceId: integer('service_id').notNull(),
   id: uuid('id').notNull(),
@@ -127,6 +130,7 @@ export const outages = pgTable('outages', {
   peakStart: instant('peak_start').notNull(),
   peakDown: doublePrecision('peak_down').notNull(),
   peakExpected: doublePrecision('peak_expected').notNull(),
+  deviceImpact: json('device_impact').$type<DeviceImpact[]>().notNull(),
   retrospective: boolean('retrospective').notNull()
 })
 

@@ -1,4 +1,4 @@
-import type { Stretch } from '../core/curves.ts'
+import { mergeStretches, type Stretch } from '../core/curves.ts'
 import { MINUTE_MS } from '../core/time.ts'
 import type { Db } from './client.ts'
 
@@ -16,4 +16,14 @@ export async function readWatched (db: Db, from: number, to: number): Promise<St
       from watched where minute >= $1 and minute < $2) x
     group by island order by 1`, [new Date(from).toISOString(), new Date(to).toISOString()])
   return rows.map(({ first, last }) => ({ from: first.getTime(), to: last.getTime() + MINUTE_MS }))
+}
+
+/** The minutes of `[from, to)` (ms) in which somebody watched a service, its imported history among them, merged. */
+export async function readServiceWatched (
+  db: Db, { historyFrom, historyTo }: { historyFrom: Date | null, historyTo: Date | null }, from: number, to: number
+): Promise<Stretch[]> {
+  const live = await readWatched(db, from, to)
+  if (historyFrom === null || historyTo === null) return live
+  const past = { from: Math.max(from, historyFrom.getTime()), to: Math.min(to, historyTo.getTime() + MINUTE_MS) }
+  return past.from < past.to ? mergeStretches([past, ...live]) : live
 }

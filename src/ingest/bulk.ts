@@ -1,7 +1,7 @@
 // Many reports at once: the batch call's and the import command's way in.
 import { Fault } from '../core/faults.ts'
-import type { NewReport, ReportInput } from '../core/reports.ts'
-import type { Intake } from './intake.ts'
+import type { NewReport } from '../core/reports.ts'
+import type { ImportInput, ImportIntake } from './intake.ts'
 
 /** Reports committed in one statement. */
 const CHUNK_SIZE = 500
@@ -9,7 +9,7 @@ const CHUNK_SIZE = 500
 export const FAULTS_NAMED_MAX = 1_000
 
 /** An item as it came: checked, or why not. */
-export type Item = { input: ReportInput & { reporter: string } } | { fault: Fault }
+export type Item = { input: ImportInput } | { fault: Fault }
 
 /** What became of the items so far: `received` is the sum of the four that follow. */
 export interface BulkCounts {
@@ -39,7 +39,7 @@ export interface BulkStore {
  * after its commit. A refused item harms no other. Whatever `store` throws breaks it off.
  */
 export async function takeBulk (
-  items: AsyncIterable<Item> | Iterable<Item>, intake: Intake, store: BulkStore, counts: BulkCounts
+  items: AsyncIterable<Item> | Iterable<Item>, intake: ImportIntake, store: BulkStore, counts: BulkCounts
 ): Promise<void> {
   let index = 0
   let chunk: NewReport[] = []
@@ -53,7 +53,7 @@ export async function takeBulk (
   for await (const item of items) {
     try {
       if ('fault' in item) throw item.fault
-      chunk.push(intake.admitImported(item.input))
+      chunk.push(intake(item.input))
     } catch (error) {
       if (!(error instanceof Fault)) throw error
       counts.received++

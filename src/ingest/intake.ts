@@ -19,31 +19,34 @@ const QUARANTINED = DISPOSITIONS.indexOf('quarantined')
 /** Where a report came from; it lives no longer than the call. */
 export interface Sender { address: string, userAgent: string | undefined }
 
-/** Turns reports into rows. */
-export interface Intake {
-  /** An anonymous report. @throws Fault `invalid`, naming every field that is wrong; `overloaded` */
-  admit: (input: ReportInput, sender: Sender) => NewReport | Promise<NewReport>
-  /** A relay's report: the relay answers for its networks, and the id never expires. @throws Fault `invalid` */
-  admitImported: (input: ReportInput & { reporter: string }) => NewReport
+/** Turns an anonymous report into a row. @throws Fault `invalid`, naming every field that is wrong; `overloaded` */
+export type Intake = (input: ReportInput, sender: Sender) => NewReport | Promise<NewReport>
+
+export function openIntake ({ catalog, salts, voices, clock }: {
+  catalog: () => Catalog, salts: Salts, voices: Voices, clock: Clock
+}): Intake {
+  return (input, sender) => {
+    const report = describeReport(input, catalog(), OBSERVED_AGE_MAX_MS, clock.now())
+    const salt = salts.saltOf(report.minute)
+    const ready = voices.ready(report.serviceId, report.intervalAt)
+    const finish = (salt: Buffer) => giveDisposition(identify(report, input, sender, salt), voices)
+    if (Buffer.isBuffer(salt) && ready === true) return finish(salt)
+    return Promise.all([salt, ready]).then(([salt]) => finish(salt))
+  }
 }
 
-export function openIntake ({ catalog, salts, voices, importKey, importAgeMaxMs, clock }: {
-  catalog: () => Catalog, salts: Salts, voices: Voices, importKey: Buffer, importAgeMaxMs: number, clock: Clock
-}): Intake {
-  return {
-    admit (input, sender) {
-      const report = describeReport(input, catalog(), OBSERVED_AGE_MAX_MS, clock.now())
-      const salt = salts.saltOf(report.minute)
-      const ready = voices.ready(report.serviceId, report.intervalAt)
-      const finish = (salt: Buffer) => giveDisposition(identify(report, input, sender, salt), voices)
-      if (Buffer.isBuffer(salt) && ready === true) return finish(salt)
-      return Promise.all([salt, ready]).then(([salt]) => finish(salt))
-    },
-    admitImported (input) {
-      const report = describeReport(input, catalog(), importAgeMaxMs, clock.now())
-      report.id = uuid8(keyedHash(importKey, ['import', ...idParts(report, input), input.reporter]))
-      return report
-    }
+/** A relay's report: it carries the relay's pseudonym for the reporter. */
+export type ImportInput = ReportInput & { reporter: string }
+
+/** Turns a relay's report into a row: the relay answers for its networks, and the id outlives the day. @throws Fault `invalid` */
+export type ImportIntake = (input: ImportInput) => NewReport
+
+export function openImportIntake ({ catalog, importKey, ageMaxMs, clock }: {
+  catalog: () => Catalog, importKey: Buffer, ageMaxMs: number, clock: Clock
+}): ImportIntake {
+  return input => {
+    const report = describeReport(input, catalog(), ageMaxMs, clock.now())
+    return { ...report, id: uuid8(keyedHash(importKey, ['import', ...idParts(report, input), input.reporter])) }
   }
 }
 

@@ -73,7 +73,9 @@ export function openWriter ({ insert, onFailed, queueMax = QUEUE_MAX }: {
       })
     },
     depth: () => queue.length + underWay,
-    drain: async () => { while (running !== undefined) await running }
+    async drain () {
+      await running
+    }
   }
 }
 

@@ -23,8 +23,12 @@ export interface Jobs {
 
 /** Starts the jobs; the first tick comes at once. A tick that fails is logged and tried again: the tables are the truth. */
 export function startJobs ({ database, connection, clock, retentionDays, onError, ticking = true }: {
-  database: Database, connection: Connection, clock: Clock, retentionDays: number
-  onError: (error: unknown, job: string) => void, ticking?: boolean
+  database: Database,
+  connection: Connection,
+  clock: Clock,
+  retentionDays: number
+  onError: (error: unknown, job: string) => void,
+  ticking?: boolean
 }): Jobs {
   const watch = watchMinutes(database, clock)
   const lead = leadJobs({ database, connection, clock, retentionDays })

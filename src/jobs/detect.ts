@@ -1,9 +1,13 @@
 // Judges closed minutes, once each: windows as seen + what is usual → reading → lifecycle → tables.
 // The statistics are core's; re-judging imported history is rejudge's.
-import { advance, decide, newDetector, type Claim, type Decision, type DetectorState, type HourExpectation, type SeenCell } from '../core/detector.ts'
+import { expectationsOf, sumExpectation } from '../core/curves.ts'
+import {
+  advance, decide, newDetector,
+  type Claim, type Decision, type DetectorState, type HourExpectation, type OutageFigures, type SeenCell, type Transition
+} from '../core/detector.ts'
 import { floorTo, HOUR_MS, MINUTE_MS } from '../core/time.ts'
-import { scopeKey } from '../core/vocabulary.ts'
-import { upsertBaselines } from '../db/baselines.ts'
+import { ALL, scopeKey, type OutageState } from '../core/vocabulary.ts'
+import { readBaselines, upsertBaselines } from '../db/baselines.ts'
 import { transact, type Database, type Db } from '../db/client.ts'
 import {
   findJudgedUntil, insertWithheld, moveJudgedUntil, pruneCheckpoints, readCheckpoints, readWithheld, upsertCheckpoints,
@@ -12,8 +16,9 @@ import {
 import { insertOutageEvents, outageId, readOpenOutages, upsertOutage } from '../db/outages.ts'
 import { countNetworks } from '../db/reports.ts'
 import { readCatalog, type Service } from '../db/services.ts'
-import { readWatched } from '../db/watched.ts'
-import { readSeen, type SeenRow } from '../db/windows.ts'
+import type { DeviceImpact } from '../db/tables.ts'
+import { readServiceWatched, readWatched } from '../db/watched.ts'
+import { readDivided, readSeen, type SeenRow } from '../db/windows.ts'
 
 /** An alarm needs reports of this many networks in the run of its chart. */
 export const NETWORKS_MIN = 7
@@ -96,9 +101,12 @@ function cellOf ({ region, device_class: deviceClass, working, degraded, down }:
   return { region, deviceClass, working, degraded, down }
 }
 
+/** An outage as it stood last, and what was said of it on the way. */
+export interface Found { figures: OutageFigures, transitions: Transition[], networks: (number | undefined)[] }
+
 /** What one chunk of judging has to write, all in one transaction. */
 interface Findings {
-  decisions: { serviceId: number, decision: Decision, networks: (number | undefined)[] }[]
+  outages: Map<number, Found[]>
   expectations: { serviceId: number, expectation: HourExpectation }[]
   withheld: Withheld[]
   checkpoints: Checkpoint[]
@@ -114,7 +122,7 @@ export async function detect (database: Database, judging: Judging, services: re
     const from = judging.judgedUntil
     const to = Math.min(until, floorTo(from, HOUR_MS) + HOUR_MS, from + CHUNK_MINUTES_MAX * MINUTE_MS)
     const findings = await judgeChunk(database, judging, services, from, to)
-    const written = await transact(database, tx => writeFindings(tx, judging, findings, from, to))
+    const written = await transact(database, tx => writeFindings(tx, judging, services, findings, from, to))
     if (!written) return false
     judging.judgedUntil = to
   }
@@ -122,7 +130,7 @@ export async function detect (database: Database, judging: Judging, services: re
 }
 
 async function judgeChunk (db: Db, judging: Judging, services: readonly Service[], from: number, to: number): Promise<Findings> {
-  const findings: Findings = { decisions: [], expectations: [], withheld: [], checkpoints: [] }
+  const findings: Findings = { outages: new Map(), expectations: [], withheld: [], checkpoints: [] }
   for (const { id, expectedPerHour } of services) {
     if (judging.states.has(id)) continue
     const state = newDetector(expectedPerHour, 1)
@@ -135,19 +143,31 @@ async function judgeChunk (db: Db, judging: Judging, services: readonly Service[
       const { claims, expectation } = advance(state, chunk.windowOf(serviceId, start))
       if (expectation !== null) findings.expectations.push({ serviceId, expectation })
       const networks = await askNetworks(db, serviceId, claims)
-      for (const [scope, count] of networks) {
-        if (count < NETWORKS_MIN) findings.withheld.push({ serviceId, minute: start, scope, networks: count })
-      }
-      const decision = decide(state, new Set([...networks].filter(([, count]) => count < NETWORKS_MIN).map(([scope]) => scope)))
-      if (decision.changed || decision.transitions.length > 0) {
-        findings.decisions.push({ serviceId, decision, networks: decision.transitions.map(({ scope }) => networks.get(scopeKey(scope))) })
-      }
+      const tooFew = [...networks].filter(([, count]) => count < NETWORKS_MIN)
+      for (const [scope, count] of tooFew) findings.withheld.push({ serviceId, minute: start, scope, networks: count })
+      const decision = decide(state, new Set(tooFew.map(([scope]) => scope)))
+      if (decision.outage === null) continue
+      const found = findings.outages.get(serviceId) ?? []
+      noteDecision(found, decision, networks)
+      findings.outages.set(serviceId, found)
     }
   }
   if (to % HOUR_MS === 0) {
     for (const [serviceId, state] of judging.states) findings.checkpoints.push({ serviceId, judgedUntil: to, state })
   }
   return findings
+}
+
+/** Adds a window's decision to the outages found so far: to the last, unless it is a new one. */
+export function noteDecision (found: Found[], { outage, transitions }: Decision, networks: ReadonlyMap<string, number>): void {
+  if (outage === null) return
+  let last = found.at(-1)
+  if (last === undefined || last.figures.detectedAt !== outage.detectedAt) found.push(last = { figures: outage, transitions: [], networks: [] })
+  last.figures = outage
+  for (const transition of transitions) {
+    last.transitions.push(transition)
+    last.networks.push(networks.get(scopeKey(transition.scope)))
+  }
 }
 
 async function askNetworks (db: Db, serviceId: number, claims: readonly Claim[]): Promise<Map<string, number>> {
@@ -158,20 +178,43 @@ async function askNetworks (db: Db, serviceId: number, claims: readonly Claim[])
   return networks
 }
 
-async function writeFindings (tx: Db, judging: Judging, findings: Findings, from: number, to: number): Promise<boolean> {
+async function writeFindings (
+  tx: Db, judging: Judging, services: readonly Service[], findings: Findings, from: number, to: number
+): Promise<boolean> {
   if (!await moveJudgedUntil(tx, from, to)) return false
   if (findings.withheld.length > 0) await insertWithheld(tx, findings.withheld)
-  for (const { serviceId, decision, networks } of findings.decisions) {
-    const { outage, transitions } = decision
-    if (outage === null) continue
-    const id = judging.openOutages.get(serviceId) ?? outageId(outage.detectedAt)
-    await upsertOutage(tx, serviceId, id, outage, false)
-    await insertOutageEvents(tx, serviceId, id, transitions, networks)
-    if (outage.state === 'resolved' || outage.state === 'dismissed') judging.openOutages.delete(serviceId)
-    else judging.openOutages.set(serviceId, id)
-  }
   await upsertBaselines(tx, findings.expectations)
+  for (const [serviceId, found] of findings.outages) {
+    const service = services.find(({ id }) => id === serviceId)
+    for (const { figures, transitions, networks } of found) {
+      const id = judging.openOutages.get(serviceId) ?? outageId(figures.detectedAt)
+      const impact = service === undefined ? [] : await readDeviceImpact(tx, service, figures, to)
+      await upsertOutage(tx, serviceId, id, figures, impact, false)
+      await insertOutageEvents(tx, serviceId, id, transitions, networks)
+      if (isClosed(figures.state)) judging.openOutages.delete(serviceId)
+      else judging.openOutages.set(serviceId, id)
+    }
+  }
   await upsertCheckpoints(tx, findings.checkpoints)
   if (to % HOUR_MS === 0) await pruneCheckpoints(tx, to)
   return true
+}
+
+function isClosed (state: OutageState): boolean {
+  return state === 'resolved' || state === 'dismissed'
+}
+
+/** Whom an outage hits: counts and expectations by device class within its region, from its onset to its end or `to` (ms). */
+export async function readDeviceImpact (db: Db, service: Service, figures: OutageFigures, to: number): Promise<DeviceImpact[]> {
+  const from = figures.onsetAt
+  const end = figures.resolvedAt ?? figures.dismissedAt ?? to
+  const scope = { region: figures.scope.region, deviceClass: ALL }
+  const watched = await readServiceWatched(db, service, from, end)
+  const cells = await readDivided(db, service.id, 'device_class', scope, from, end, watched)
+  const keys = cells.map(({ key }) => scopeKey({ ...scope, deviceClass: key }))
+  const baselines = await readBaselines(db, service.id, keys, floorTo(from, HOUR_MS), end)
+  return cells.map(({ key, within }, index) => {
+    const { expected } = sumExpectation(expectationsOf(baselines, keys[index]!), watched)
+    return { deviceClass: key, down: within, expectedDown: expected }
+  })
 }

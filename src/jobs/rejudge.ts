@@ -1,12 +1,12 @@
 // After an import of history: judge the service again from its first imported minute on, and keep what that teaches.
-import { advance, decide, keepLifecycle, newDetector, type DetectorState, type HourExpectation, type OutageFigures, type Transition } from '../core/detector.ts'
+import { advance, decide, keepLifecycle, newDetector, type DetectorState, type HourExpectation, type OutageFigures } from '../core/detector.ts'
 import { DAY_MS, floorTo, HOUR_MS, MINUTE_MS } from '../core/time.ts'
 import { upsertBaselines } from '../db/baselines.ts'
 import { transact, type Database } from '../db/client.ts'
 import { deleteCheckpoints, deleteRejudge, findRejudge, readWithheld, upsertCheckpoints, type Rejudge } from '../db/detector.ts'
 import { insertOutageEvents, outageId, readRetrospective, upsertOutage, withdrawOutage, type Outage } from '../db/outages.ts'
 import type { Service } from '../db/services.ts'
-import { groupWithheld, readChunk, type Judging } from './detect.ts'
+import { groupWithheld, noteDecision, readChunk, readDeviceImpact, type Found, type Judging } from './detect.ts'
 
 /** An import is over when it has been quiet for this long, real ms. */
 const SETTLED_MS = 5_000
@@ -18,7 +18,7 @@ export interface Refold {
   state: DetectorState
   /** Folded up to here, ms. */
   at: number
-  found: { figures: OutageFigures, transitions: Transition[] }[]
+  found: Found[]
 }
 
 /** The next service that waits to be judged again, ready to be folded from its first imported minute. */
@@ -52,15 +52,7 @@ async function foldDay (database: Database, refold: Refold, to: number): Promise
   for (let start = refold.at; start < to; start += MINUTE_MS) {
     const { expectation } = advance(state, chunk.windowOf(service.id, start))
     if (expectation !== null) expectations.push({ serviceId: service.id, expectation })
-    const { outage, transitions } = decide(state, withheld.get(`${service.id} ${start}`) ?? new Set())
-    if (outage === null) continue
-    const last = refold.found.at(-1)
-    if (last !== undefined && last.figures.detectedAt === outage.detectedAt) {
-      last.figures = outage
-      last.transitions.push(...transitions)
-    } else {
-      refold.found.push({ figures: outage, transitions: [...transitions] })
-    }
+    noteDecision(refold.found, decide(state, withheld.get(`${service.id} ${start}`) ?? new Set()), new Map())
   }
   refold.at = to
   return expectations
@@ -83,14 +75,10 @@ async function finishRefold (
     const known = await readRetrospective(tx, service.id, new Date(liveSince))
     for (const { figures, transitions } of past) {
       const same = known.find(outage => overlaps(outage, figures))
-      if (same === undefined) {
-        const id = outageId(figures.detectedAt)
-        await upsertOutage(tx, service.id, id, figures, true)
-        await insertOutageEvents(tx, service.id, id, transitions)
-      } else {
-        known.splice(known.indexOf(same), 1)
-        await upsertOutage(tx, service.id, same.id, figures, true)
-      }
+      const id = same?.id ?? outageId(figures.detectedAt)
+      await upsertOutage(tx, service.id, id, figures, await readDeviceImpact(tx, service, figures, liveSince), true)
+      if (same === undefined) await insertOutageEvents(tx, service.id, id, transitions)
+      else known.splice(known.indexOf(same), 1)
     }
     for (const outage of known) await withdrawOutage(tx, outage, new Date(judging.judgedUntil))
   })

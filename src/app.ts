@@ -1,0 +1,149 @@
+// The composition root: everything that exists, in order, and the end of it in the opposite order.
+import { randomBytes } from 'node:crypto'
+import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
+import { INTERVAL_MS } from './core/reports.ts'
+import { floorTo, MINUTE_MS, type Clock } from './core/time.ts'
+import { openDatabase, retryConflicts, type Connection, type Database } from './db/client.ts'
+import { beginJudging } from './db/detector.ts'
+import { migrate } from './db/migrate.ts'
+import { importAgeMaxMs, insertReports, readVoices } from './db/reports.ts'
+import { ensureImportKey } from './db/salts.ts'
+import { beginWatching, markHistory, readCatalog, seedCatalog } from './db/services.ts'
+import { openHttp, type HttpOptions } from './http/server.ts'
+import { holdSummaries } from './http/services.ts'
+import type { BulkStore } from './ingest/bulk.ts'
+import { openImportIntake, openIntake } from './ingest/intake.ts'
+import { holdSalts } from './ingest/salts.ts'
+import { holdVoices } from './ingest/voices.ts'
+import { openWriter, QUEUE_MAX } from './ingest/writer.ts'
+import { startJobs, type Jobs } from './jobs/clock.ts'
+import { prune } from './jobs/prune.ts'
+
+/** How often the catalog is read again, and idle voices are forgotten, ms. */
+const REFRESH_MS = 10_000
+/** A statement of the jobs may take this long: a recount of a whole day, ms. */
+const JOB_TIMEOUT_MS = 60_000
+/** The import key's length; `ensureImportKey` keeps the first ever made. */
+export const IMPORT_KEY_BYTES = 32
+
+/** What an app is made of. */
+export interface AppOptions {
+  connection: Connection
+  clock: Clock
+  logger: FastifyBaseLogger
+  retentionDays: number
+  trustProxy: readonly string[]
+  limits: HttpOptions['limits']
+  /** False lets the jobs run only when they are called: in tests. */
+  ticking?: boolean
+}
+
+/** A running app; it listens when `http` is told to. */
+export interface App {
+  http: FastifyInstance
+  jobs: Jobs
+  database: Database
+  /** Answers what is in flight, commits what was accepted, stops the jobs and lets go of the database. */
+  close: () => Promise<void>
+}
+
+export async function openApp (options: AppOptions): Promise<App> {
+  const { connection, clock, logger, retentionDays } = options
+  const monotonic = () => performance.now()
+  const onError = (err: unknown) => logger.warn({ err }, 'a database connection was lost')
+  await prepareDatabase(connection, retentionDays, clock.now())
+
+  const database = openDatabase(connection, { onError })
+  // The writer's own connection: reads that wait for the pool do not hold up a commit.
+  const ingest = openDatabase(connection, { onError, max: 4 })
+  const jobsDatabase = openDatabase(connection, { onError, max: 3, answerTimeoutMs: 0, statementTimeoutMs: JOB_TIMEOUT_MS })
+
+  const begun = floorTo(clock.now().getTime(), MINUTE_MS)
+  await beginWatching(database, new Date(begun))
+  await beginJudging(database, begun)
+
+  let catalog = await readCatalog(database)
+  const voices = holdVoices((intervalAt, serviceId) => readVoices(ingest, intervalAt, serviceId), clock.now().getTime(), monotonic)
+  await voices.rebuild(floorTo(clock.now().getTime(), INTERVAL_MS))
+  const refreshing = setInterval(() => {
+    voices.tidy()
+    readCatalog(database).then(read => { catalog = read }, err => logger.warn({ err }, 'the catalog could not be read again'))
+  }, REFRESH_MS)
+
+  const intake = openIntake({ catalog: () => catalog, salts: holdSalts(ingest), voices, clock })
+  const importIntake = openImportIntake({
+    catalog: () => catalog,
+    importKey: await ensureImportKey(database, randomBytes(IMPORT_KEY_BYTES)),
+    ageMaxMs: importAgeMaxMs(retentionDays),
+    clock
+  })
+  const writer = openWriter({
+    insert: batch => retryConflicts(() => insertReports(ingest, batch, clock.speed, clock.now())),
+    onFailed: batch => voices.free(batch.flatMap(report => report.network === null ? [] : [{ ...report, network: report.network }]))
+  })
+  const jobs = startJobs({
+    database: jobsDatabase,
+    connection,
+    clock,
+    retentionDays,
+    onError: (err, job) => logger.error({ err, job }, 'a job failed; it is tried again'),
+    ...(options.ticking === undefined ? {} : { ticking: options.ticking })
+  })
+  const http = await openHttp({
+    db: database,
+    catalog: () => catalog,
+    intake,
+    importIntake,
+    writer,
+    bulk: bulkStore(ingest, clock),
+    summaries: holdSummaries(database, () => catalog, clock, monotonic),
+    clock,
+    unreadiness: () => findUnreadiness(ingest, writer.depth()),
+    logger,
+    trustProxy: options.trustProxy,
+    limits: options.limits
+  })
+
+  return {
+    http,
+    jobs,
+    database,
+    async close () {
+      await http.close()
+      await writer.drain()
+      clearInterval(refreshing)
+      await jobs.stop()
+      await Promise.all([database, ingest, jobsDatabase].map(open => open.close()))
+    }
+  }
+}
+
+/** Migrates, and fills in what a fresh database needs before the first report: a catalog and the days' partitions. */
+export async function prepareDatabase (connection: Connection, retentionDays: number, now: Date): Promise<void> {
+  await migrate(connection, now)
+  const database = openDatabase(connection, { onError: () => {}, max: 1, answerTimeoutMs: 0, statementTimeoutMs: JOB_TIMEOUT_MS })
+  try {
+    await seedCatalog(database)
+    await prune(database, retentionDays, now)
+  } finally {
+    await database.close()
+  }
+}
+
+/** Where bulk reports go: straight into statements of their own, beside the writer. */
+export function bulkStore (database: Database, clock: Clock): BulkStore {
+  return {
+    insert: reports => retryConflicts(() => insertReports(database, reports, clock.speed, clock.now())),
+    markHistory: (serviceId, from, to) => markHistory(database, serviceId, from, to, clock.now())
+  }
+}
+
+async function findUnreadiness (db: Database, depth: number): Promise<string | undefined> {
+  if (depth >= QUEUE_MAX) return 'The queue of reports is full.'
+  try {
+    await db.query('select 1')
+    return undefined
+  } catch {
+    return 'The database does not answer.'
+  }
+}

@@ -1,0 +1,56 @@
+import { z } from 'zod'
+import ipaddr from 'ipaddr.js'
+
+const Limit = (fallback: string) => z.string().default(fallback)
+  .refine(text => /^[1-9]\d{0,8}\/[1-9]\d{0,5}$/.test(text), 'expected requests/seconds, such as 60/60')
+  .transform(text => {
+    const [max = 0, windowS = 0] = text.split('/').map(Number)
+    return { max, windowS }
+  })
+
+const Cidrs = z.string().default('').transform((text, context) => {
+  const cidrs = text.split(',').map(cidr => cidr.trim()).filter(cidr => cidr !== '')
+  for (const cidr of cidrs) {
+    if (!ipaddr.isValid(cidr) && !ipaddr.isValidCIDR(cidr)) {
+      context.addIssue({ code: 'custom', message: `expected CIDRs, comma separated, such as 10.0.0.0/8; "${cidr}" is none` })
+    }
+  }
+  return cidrs
+})
+
+const Environment = z.object({
+  HOST: z.string().min(1).default('127.0.0.1'),
+  PORT: z.coerce.number('expected a port from 0 to 65535').int().min(0).max(65_535).default(3000),
+  DATABASE_URL: z.string().regex(/^postgres(ql)?:\/\//, 'expected postgresql://user:password@host/database').optional(),
+  DATA_DIR: z.string().min(1).optional(),
+  TRUST_PROXY: Cidrs,
+  LIMIT_REPORTS: Limit('60/60'),
+  LIMIT_READS: Limit('600/60'),
+  LIMIT_ADMIN: Limit('300/60'),
+  RETENTION_DAYS: z.coerce.number('expected a number of days').int().min(1).max(35).default(30),
+  LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info')
+}).transform(env => ({
+  host: env.HOST,
+  port: env.PORT,
+  databaseUrl: env.DATABASE_URL,
+  dataDir: env.DATA_DIR,
+  trustProxy: env.TRUST_PROXY,
+  limits: { reports: env.LIMIT_REPORTS, reads: env.LIMIT_READS, admin: env.LIMIT_ADMIN },
+  retentionDays: env.RETENTION_DAYS,
+  logLevel: env.LOG_LEVEL
+}))
+
+/** What the environment says, checked and frozen. */
+export type Config = Readonly<z.infer<typeof Environment>>
+
+/**
+ * Reads the environment; an empty variable counts as not set.
+ * @throws Error with a line for every variable that is wrong.
+ */
+export function readConfig (environment: NodeJS.ProcessEnv = process.env): Config {
+  const set = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''))
+  const checked = Environment.safeParse(set)
+  if (checked.success) return Object.freeze(checked.data)
+  const lines = checked.error.issues.map(({ path, message }) => `  ${path.join('.')}: ${message}`)
+  throw new Error(`The environment is not valid:\n${lines.join('\n')}`)
+}

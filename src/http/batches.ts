@@ -1,0 +1,114 @@
+// Many reports in one call, for relays and history: a JSON array, or NDJSON that is committed as it flows.
+import type { Readable } from 'node:stream'
+import { z } from 'zod'
+import { Fault } from '../core/faults.ts'
+import type { Db } from '../db/client.ts'
+import { emptyCounts, takeBulk, type BulkCounts, type BulkStore, type Item } from '../ingest/bulk.ts'
+import type { ImportIntake } from '../ingest/intake.ts'
+import { readLines } from '../ingest/lines.ts'
+import { requireToken } from './guards.ts'
+import { faultOf, faultOfZod, problemOf } from './problems.ts'
+import { inputOf, ReportBody } from './reports.ts'
+import type { Routes } from './schemas.ts'
+
+const ARRAY_ITEMS_MAX = 1_000
+const LINES_MAX = 100_000
+/** A line, and so an item, at most. */
+export const LINE_BYTES_MAX = 8 * 1024
+const ARRAY_BYTES_MAX = ARRAY_ITEMS_MAX * LINE_BYTES_MAX
+const NDJSON = 'application/x-ndjson'
+
+const BatchItem = ReportBody.extend({
+  reporter: z.string().min(1).max(64).describe('A pseudonym that the relay changes daily')
+}).meta({ id: 'BatchItem' })
+
+const Batch = z.object({
+  received: z.int(),
+  counted: z.int(),
+  duplicate: z.int(),
+  quarantined: z.int(),
+  refused: z.int(),
+  problems: z.array(z.looseObject({ index: z.int(), type: z.string(), title: z.string(), status: z.int(), detail: z.string() }))
+}).meta({ id: 'Batch' })
+
+/** One line of NDJSON as an item; what is wrong with it is its own fault, not the file's. */
+export function itemOfLine (line: string): Item {
+  let value: unknown
+  try {
+    value = JSON.parse(line)
+  } catch {
+    return { fault: new Fault('malformed', 'The line is not JSON.') }
+  }
+  return itemOf(value)
+}
+
+/** Items of a file of lines; blank ones are passed over. @param linesMax after which a Fault `too-large` ends it. */
+export async function * itemsOfLines (source: AsyncIterable<Uint8Array>, linesMax = Infinity): AsyncGenerator<Item> {
+  let count = 0
+  for await (const found of readLines(source, LINE_BYTES_MAX)) {
+    if ('line' in found && found.line.trim() === '') continue
+    if (++count > linesMax) throw new Fault('too-large', `A batch has at most ${linesMax} lines; send the rest in another.`)
+    yield 'line' in found ? itemOfLine(found.line) : { fault: new Fault('too-large', `The line is longer than ${LINE_BYTES_MAX} bytes.`) }
+  }
+}
+
+function itemOf (value: unknown): Item {
+  const checked = BatchItem.safeParse(value)
+  if (!checked.success) return { fault: faultOfZod(checked.error, 'body', value) }
+  return { input: { ...inputOf(checked.data), reporter: checked.data.reporter } }
+}
+
+function describeCounts ({ faults, ...counts }: BulkCounts): z.infer<typeof Batch> {
+  return { ...counts, problems: faults.map(({ index, fault }) => ({ index, errors: [], ...problemOf(fault) })) }
+}
+
+/** `POST /v1/reports/batch`: good items are committed, bad ones named; sending it again doubles nothing. */
+export const batches: Routes<{ db: Db, intake: ImportIntake, store: BulkStore, now: () => Date }> = async (app, { db, intake, store, now }) => {
+  app.addContentTypeParser(NDJSON, (_request, payload, done) => done(null, payload))
+  // Fastify's own parser refuses an empty body; here it is a batch of nothing.
+  app.removeContentTypeParser('application/json')
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, text, done) => {
+    try {
+      done(null, text === '' ? undefined : JSON.parse(text as string))
+    } catch (error) {
+      done(error as SyntaxError)
+    }
+  })
+
+  app.post('/reports/batch', {
+    bodyLimit: ARRAY_BYTES_MAX,
+    onRequest: requireToken(db, 'import', now),
+    schema: {
+      summary: 'Many reports at once, with a token of scope import',
+      description: `A JSON array of up to ${ARRAY_ITEMS_MAX} items, or ${NDJSON} of up to ${LINES_MAX} lines, committed as it flows.`,
+      security: [{ token: [] }],
+      // The items are checked one by one, so that a bad one harms no other.
+      body: z.unknown().meta({ id: 'BatchBody', type: 'array', items: { $ref: '#/components/schemas/BatchItem' } }),
+      response: { 200: Batch }
+    }
+  }, async (request, reply) => {
+    reply.header('cache-control', 'no-store')
+    const counts = emptyCounts()
+    try {
+      const items = isStream(request.body) ? itemsOfLines(request.body, LINES_MAX) : itemsOfArray(request.body)
+      await takeBulk(items, intake, store, counts)
+    } catch (error) {
+      const fault = faultOf(error)
+      throw new Fault(fault.code, fault.message, {
+        errors: fault.errors, extra: describeCounts(counts), cause: error, ...(fault.retryAfterS === undefined ? {} : { retryAfterS: fault.retryAfterS })
+      })
+    }
+    return describeCounts(counts)
+  })
+}
+
+function * itemsOfArray (body: unknown): Generator<Item> {
+  if (body === undefined || body === null) return
+  if (!Array.isArray(body)) throw new Fault('invalid', 'The body is not a JSON array of reports.', { errors: [{ pointer: '', detail: 'Expected an array of reports.' }] })
+  if (body.length > ARRAY_ITEMS_MAX) throw new Fault('too-large', `An array has at most ${ARRAY_ITEMS_MAX} reports; send more as ${NDJSON}.`)
+  for (const value of body) yield itemOf(value)
+}
+
+function isStream (body: unknown): body is Readable {
+  return typeof body === 'object' && body !== null && Symbol.asyncIterator in body
+}

@@ -1,0 +1,80 @@
+import { z } from 'zod'
+import { commonStretches, expectationsOf, layGrid, mergeStretches, ratioOf, sumExpectation } from '../core/curves.ts'
+import { Fault } from '../core/faults.ts'
+import { DAY_MS, floorTo, HOUR_MS, MINUTE_MS, type Clock } from '../core/time.ts'
+import { ALL, countryOf, scopeKey } from '../core/vocabulary.ts'
+import { readBaselines } from '../db/baselines.ts'
+import type { Db } from '../db/client.ts'
+import type { Catalog } from '../db/services.ts'
+import { readServiceWatched } from '../db/watched.ts'
+import { readDivided, type Division } from '../db/windows.ts'
+import { at, At, BRIEFLY, Instant, RegionQuery, ServicePath, Slug, Tally, type Routes } from './schemas.ts'
+import { findService } from './services.ts'
+
+/** Fewer reports than this about a symptom would not be shown; regions and device classes are in the curve anyway. */
+const K = 5
+const BY = ['region', 'device_class'] as const
+
+const BreakdownQuery = z.strictObject({
+  by: z.enum(BY),
+  from: Instant.optional().describe('24 hours before `to` by default; floored to the minute'),
+  to: Instant.optional().describe('Now by default; ceiled to the minute'),
+  region: RegionQuery.describe('With by=region: a country, whose subdivisions are listed, itself for those who named none')
+})
+
+export const Breakdown = z.object({
+  service: Slug,
+  by: z.enum(BY),
+  from: At,
+  to: At,
+  k: z.int(),
+  cells: z.array(z.object({
+    key: z.string(), ...Tally, expected_down: z.number().nullable(), ratio: z.number().nullable(), suppressed: z.boolean()
+  }))
+}).meta({ id: 'Breakdown' })
+
+/** `GET /v1/services/:service/breakdown`: who is hit, with what is usual for each. */
+export const breakdowns: Routes<{ db: Db, catalog: () => Catalog, clock: Clock }> = async (app, { db, catalog, clock }) => {
+  app.get('/services/:service/breakdown', {
+    schema: { summary: 'Who is hit', params: ServicePath, querystring: BreakdownQuery, response: { 200: Breakdown } }
+  }, async ({ params, query }, reply) => {
+    const { by, region } = query
+    if (by === 'region' && region !== countryOf(region)) {
+      const detail = `"${region}" has no subdivisions here; name its country, ${countryOf(region)}.`
+      throw new Fault('invalid', detail, { errors: [{ pointer: '/region', detail, in: 'query' }] })
+    }
+    const now = clock.now()
+    const to = query.to ?? now
+    const { from, to: end } = layRange(query.from ?? new Date(to.getTime() - DAY_MS), to, now)
+    const service = findService(catalog(), params.service)
+    const scope = { region, deviceClass: ALL }
+    const division: Division = by === 'device_class' ? by : region === ALL ? 'country' : 'subdivision'
+
+    const watched = await readServiceWatched(db, service, from, end)
+    const judged = (await readBaselines(db, service.id, [], floorTo(from, HOUR_MS), end)).map(({ hour }) => ({ from: hour, to: hour + HOUR_MS }))
+    const cells = await readDivided(db, service.id, division, scope, from, end, commonStretches(watched, mergeStretches(judged)))
+    const keys = cells.map(({ key }) => scopeKey(division === 'device_class' ? { region, deviceClass: key } : { region: key, deviceClass: ALL }))
+    const baselines = await readBaselines(db, service.id, keys, floorTo(from, HOUR_MS), end)
+    reply.header('cache-control', BRIEFLY)
+    return {
+      service: service.slug,
+      by,
+      from: at(new Date(from)),
+      to: at(new Date(end)),
+      k: K,
+      cells: cells.map(({ key, working, degraded, down, within }, index) => {
+        // A subdivision's expectation is its own; the country's would be that of all its subdivisions.
+        const known = division === 'subdivision' && key === region ? new Map() : expectationsOf(baselines, keys[index]!)
+        const { expected } = sumExpectation(known, watched)
+        return { key, working, degraded, down, expected_down: expected, ratio: ratioOf(within, expected), suppressed: false }
+      })
+    }
+  })
+}
+
+/** Whole minutes, cut after the one that runs, within what minute windows are kept for. */
+function layRange (from: Date, to: Date, now: Date): { from: number, to: number } {
+  // A day's grid checks order and reach alike; minutes then bound the sum.
+  layGrid(from, to, '1d', now)
+  return { from: floorTo(from.getTime(), MINUTE_MS), to: Math.min(-floorTo(-to.getTime(), MINUTE_MS), floorTo(now.getTime(), MINUTE_MS) + MINUTE_MS) }
+}

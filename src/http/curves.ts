@@ -1,0 +1,121 @@
+// The outage curve of one scope: as JSON, CSV, NDJSON, or a picture.
+import { z } from 'zod'
+import {
+  expectationsOf, fillCurve, layGrid, WINDOW_NAMES, type Background, type Grid, type Point
+} from '../core/curves.ts'
+import { DAY_MS, floorTo, HOUR_MS, type Clock } from '../core/time.ts'
+import { ALL, scopeKey, SERVICE_STATES, type Scope } from '../core/vocabulary.ts'
+import { readBaselines } from '../db/baselines.ts'
+import type { Db } from '../db/client.ts'
+import { findJudgedUntil } from '../db/detector.ts'
+import { readOutageEvents, readOutagesWithin, type Outage, type OutageEvent } from '../db/outages.ts'
+import type { Catalog, Service } from '../db/services.ts'
+import { readServiceWatched } from '../db/watched.ts'
+import { readTallies } from '../db/windows.ts'
+import { negotiate } from './guards.ts'
+import { drawCurve } from './pictures.ts'
+import { at, At, BRIEFLY, DeviceClassQuery, Instant, RegionQuery, sendText, ServicePath, Slug, Tally, type Routes } from './schemas.ts'
+import { checkDeviceClass, findService } from './services.ts'
+
+const CurveQuery = z.strictObject({
+  from: Instant.optional().describe('Floored to the window; 24 hours before `to` by default'),
+  to: Instant.optional().describe('Ceiled to the window and cut after the open one; now by default'),
+  window: z.enum(WINDOW_NAMES).default('5m'),
+  region: RegionQuery,
+  device_class: DeviceClassQuery
+})
+
+const CurvePoint = z.object({
+  start: At,
+  ...Tally,
+  expected_down: z.number().nullable(),
+  upper_down: z.int().nullable(),
+  state: z.enum(SERVICE_STATES).describe('The gravest of the service in this window, by its timeline'),
+  complete: z.boolean().describe('Its end has passed'),
+  gap: z.boolean().describe('Nobody watched: unknown, not calm')
+}).meta({ id: 'CurvePoint' })
+
+export const Curve = z.object({
+  service: Slug, window_s: z.int(), region: z.string(), device_class: z.string(), points: z.array(CurvePoint)
+}).meta({ id: 'Curve' })
+
+const PRODUCES = ['application/json', 'text/csv', 'application/x-ndjson', 'image/svg+xml'] as const
+
+/** `GET /v1/services/:service/curve`: how many people said that it fails, window by window. */
+export const curves: Routes<{ db: Db, catalog: () => Catalog, clock: Clock }> = async (app, { db, catalog, clock }) => {
+  app.get('/services/:service/curve', {
+    config: { produces: PRODUCES },
+    schema: { summary: 'The outage curve', params: ServicePath, querystring: CurveQuery, response: { 200: Curve } }
+  }, async (request, reply) => {
+    const { params, query } = request
+    const type = negotiate(request)
+    const now = clock.now()
+    const to = query.to ?? now
+    const grid = layGrid(query.from ?? new Date(to.getTime() - DAY_MS), to, query.window, now)
+    const service = findService(catalog(), params.service)
+    const scope = { region: query.region, deviceClass: checkDeviceClass(catalog(), query.device_class) }
+    const { points, outages } = await readCurve(db, service, scope, grid, now)
+    reply.header('cache-control', BRIEFLY).header('vary', 'accept').type(`${type}; charset=utf-8`)
+    if (type === 'image/svg+xml') return sendText(reply, pictureOf(catalog(), service, scope, grid, points, outages))
+    const rows = points.map(describePoint)
+    if (type === 'text/csv') return sendText(reply, csvOf(rows))
+    if (type === 'application/x-ndjson') return sendText(reply, rows.map(row => `${JSON.stringify(row)}\n`).join(''))
+    return { service: service.slug, window_s: grid.widthMs / 1000, region: scope.region, device_class: scope.deviceClass, points: rows }
+  })
+}
+
+async function readCurve (db: Db, service: Service, scope: Scope, grid: Grid, now: Date): Promise<{ points: Point[], outages: Outage[] }> {
+  const key = scopeKey(scope)
+  const [tallies, hours, watched, outages, judgedUntil] = await Promise.all([
+    readTallies(db, service.id, scope, grid.from, grid.to, grid.widthMs),
+    readBaselines(db, service.id, [key], floorTo(grid.from, HOUR_MS), grid.to),
+    readServiceWatched(db, service, grid.from, grid.to),
+    readOutagesWithin(db, service.id, new Date(grid.from), new Date(grid.to)),
+    findJudgedUntil(db)
+  ])
+  const events = await readOutageEvents(db, service.id, outages.map(({ id }) => id))
+  const background: Background = {
+    expectations: expectationsOf(hours, key),
+    watched,
+    timeline: outages.flatMap(({ id }) => timelineOf(events.filter(({ outageId }) => outageId === id))),
+    judgedHours: new Set(hours.map(({ hour }) => hour)),
+    judgedUntil: judgedUntil ?? -Infinity
+  }
+  return { points: fillCurve(tallies.map(({ start, ...tally }) => ({ ...tally, start: start.getTime() })), grid, background, now), outages }
+}
+
+/** Each state from its entry to the next one's. */
+function timelineOf (events: readonly OutageEvent[]): Background['timeline'] {
+  return events.map(({ at: from, state }, index) => ({ from: from.getTime(), to: events[index + 1]?.at.getTime() ?? Infinity, state }))
+    .filter(({ state }) => state !== 'resolved' && state !== 'dismissed')
+}
+
+function describePoint ({ start, expected, upper, working, degraded, down, state, complete, gap }: Point): z.infer<typeof CurvePoint> {
+  return { start: at(new Date(start)), working, degraded, down, expected_down: expected, upper_down: upper, state, complete, gap }
+}
+
+function csvOf (rows: readonly z.infer<typeof CurvePoint>[]): string {
+  const names = Object.keys(CurvePoint.shape) as (keyof z.infer<typeof CurvePoint>)[]
+  return [names.join(','), ...rows.map(row => names.map(name => row[name] ?? '').join(',')), ''].join('\r\n')
+}
+
+function pictureOf (catalog: Catalog, service: Service, scope: Scope, grid: Grid, points: readonly Point[], outages: readonly Outage[]): string {
+  const place = scope.region === ALL ? 'everywhere' : scope.region
+  const device = scope.deviceClass === ALL ? 'all devices' : catalog.deviceClasses.get(scope.deviceClass)?.name ?? scope.deviceClass
+  return drawCurve({
+    title: service.name,
+    scope: `${place}, ${device}`,
+    windowS: grid.widthMs / 1000,
+    from: grid.from,
+    to: grid.to,
+    points: points.map(({ expected, upper, ...point }) => ({ ...point, expectedDown: expected, upperDown: upper })),
+    outages: outages.map(outage => ({
+      from: outage.onsetAt.getTime(),
+      suspectedAt: outage.detectedAt.getTime(),
+      confirmedAt: outage.confirmedAt?.getTime() ?? null,
+      to: (outage.resolvedAt ?? outage.dismissedAt)?.getTime() ?? null,
+      state: outage.state
+    })),
+    acknowledgements: []
+  })
+}

@@ -1,0 +1,98 @@
+// Who may come in, how often, and in which language they are answered.
+import { createHash, timingSafeEqual } from 'node:crypto'
+import '@fastify/accepts'
+import rateLimit from '@fastify/rate-limit'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { Fault } from '../core/faults.ts'
+import type { TokenScope } from '../core/vocabulary.ts'
+import type { Db } from '../db/client.ts'
+import { findToken, touchToken } from '../db/tokens.ts'
+
+/** Requests that one address (IPv6: its /64) may make in a window. */
+export interface Limit { max: number, windowS: number }
+
+/** Addresses whose counters are held at most; the ones longest unseen are forgotten. */
+const ADDRESSES_HELD_MAX = 50_000
+
+/** Limits the requests of every route that `app` gets from now on, and says so in `RateLimit` headers. */
+export async function limitRequests (app: FastifyInstance, name: string, { max, windowS }: Limit): Promise<void> {
+  await app.register(rateLimit, {
+    max,
+    timeWindow: windowS * 1000,
+    cache: ADDRESSES_HELD_MAX,
+    ipv6Subnet: 64,
+    enableDraftSpec: true,
+    errorResponseBuilder: (_request, { ttl }) => {
+      const retryAfterS = Math.max(1, Math.ceil(ttl / 1000))
+      return Object.assign(new Fault('rate-limited', `More than ${max} requests in ${windowS} s came from your address; try again in ${retryAfterS} s.`, { retryAfterS }), { statusCode: 429 })
+    }
+  })
+  // The plugin sends an early draft's three headers; the current one has two structured fields.
+  app.addHook('onSend', async (_request, reply) => {
+    const remaining = reply.getHeader('ratelimit-remaining')
+    if (remaining === undefined) return
+    const reset = reply.getHeader('ratelimit-reset')
+    for (const header of ['ratelimit-limit', 'ratelimit-remaining', 'ratelimit-reset']) reply.removeHeader(header)
+    reply.header('ratelimit-policy', `"${name}";q=${max};w=${windowS}`)
+    reply.header('ratelimit', `"${name}";r=${remaining};t=${reset}`)
+  })
+}
+
+const TOKEN = /^Bearer +gsw_([a-z0-9]{1,32})_([A-Za-z0-9_-]{1,128})$/
+
+/**
+ * Lets a request pass whose bearer token has the scope, before its body is read.
+ * @throws Fault `unauthorized`, in the same words for every reason, or `forbidden`.
+ */
+export function requireToken (db: Db, scope: TokenScope, now: () => Date): (request: FastifyRequest) => Promise<void> {
+  return async request => {
+    const [, id = '', secret = ''] = TOKEN.exec(request.headers.authorization ?? '') ?? []
+    const token = id === '' ? undefined : await findToken(db, id)
+    // Hashing and comparing also when there is no such token: the time it takes tells nothing.
+    const matches = timingSafeEqual(hashSecret(secret), token?.secretHash ?? NO_HASH)
+    if (token === undefined || !matches || token.revokedAt !== null || (token.expiresAt !== null && token.expiresAt <= now())) {
+      throw new Fault('unauthorized', 'This call needs a valid bearer token.')
+    }
+    if (!token.scopes.includes(scope) && !token.scopes.includes('admin')) {
+      throw new Fault('forbidden', `This call needs a token with the scope "${scope}".`)
+    }
+    await touchToken(db, id, now())
+  }
+}
+
+/** What of a token's secret is stored; the secret itself is 256 random bits, so one round is enough. */
+export function hashSecret (secret: string): Buffer {
+  return createHash('sha256').update(secret).digest()
+}
+
+const NO_HASH = Buffer.alloc(32)
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** The media types that a route can answer with, the preferred one first; JSON when it does not say. */
+    produces?: readonly string[]
+  }
+}
+
+const JSON_ONLY = ['application/json'] as const
+
+/** The type to answer with. @throws Fault `not-acceptable` when Accept takes none that the route can send. */
+export function negotiate (request: FastifyRequest): string {
+  const produces = request.routeOptions.config.produces ?? JSON_ONLY
+  if (request.headers.accept === undefined) return produces[0]!
+  const type = request.accepts().type([...produces])
+  if (typeof type !== 'string') throw new Fault('not-acceptable', `This call can answer with ${produces.join(', ')}.`)
+  return type
+}
+
+/** Refuses what nobody could read, and sets what every answer carries. */
+export function dressAnswers (app: FastifyInstance): void {
+  app.addHook('onRequest', async (request: FastifyRequest, reply: FastifyReply) => {
+    reply.header('x-content-type-options', 'nosniff')
+    if (!reply.hasHeader('content-security-policy')) reply.header('content-security-policy', CONTENT_POLICY)
+    if (request.method !== 'OPTIONS' && !request.is404) negotiate(request)
+  })
+}
+
+/** Nothing is loaded and nothing runs; pictures and pages bring their own style. */
+const CONTENT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"

@@ -1,0 +1,164 @@
+// Outages with their timelines, as the API tells them.
+import { z } from 'zod'
+import type { Reading as CoreReading } from '../core/detector.ts'
+import { Fault } from '../core/faults.ts'
+import { ACTORS, EVENT_TYPES, OUTAGE_STATES } from '../core/vocabulary.ts'
+import type { Db } from '../db/client.ts'
+import { findOutage, readOutageEvents, readOutages, type Outage as OutageRow, type OutageEvent } from '../db/outages.ts'
+import type { Catalog, Service } from '../db/services.ts'
+import { at, At, atOrNull, BRIEFLY, Instant, pageOf, PageQuery, readCursor, Slug, Workaround, writeCursor, type Routes } from './schemas.ts'
+
+export const OutageRef = z.object({
+  id: z.uuid(),
+  service: Slug,
+  state: z.enum(OUTAGE_STATES),
+  scope: z.object({ region: z.string(), device_class: z.string() }).describe('* means all'),
+  onset_at: At.describe('When it began, estimated from the curve'),
+  detected_at: At.describe('The end of the minute whose reading made it suspected; lead time counts from here'),
+  severity: z.number().min(1).describe('The peak: how many times as many reports as usual')
+}).meta({ id: 'OutageRef' })
+
+const Reading = z.object({
+  down: z.number().describe('down + half of degraded, since `since`'),
+  expected: z.number(),
+  bound: z.number(),
+  score: z.number(),
+  chart: z.string(),
+  since: At,
+  networks: z.int().optional().describe('Distinct networks behind the reports, when they were counted')
+})
+
+const TimelineEntry = z.object({
+  id: z.uuid(),
+  at: At,
+  type: z.enum(EVENT_TYPES),
+  state: z.enum(OUTAGE_STATES),
+  actor: z.enum(ACTORS),
+  text: z.string(),
+  reading: Reading.optional()
+})
+
+const OutageItem = OutageRef.extend({
+  onset_interval: z.object({ from: At, to: At }),
+  confirmed_at: At.nullable(),
+  recovering_at: At.nullable(),
+  resolved_at: At.nullable(),
+  dismissed_at: At.nullable(),
+  peak: z.object({ start: At, down: z.number(), expected_down: z.number() }),
+  affected_share: z.object({ estimate: z.number(), low: z.number(), high: z.number() }).nullable(),
+  device_impact: z.array(z.object({
+    device_class: z.string(), down: z.number(), expected_down: z.number().nullable(), fallback: z.string().nullable()
+  })).describe('Those without a fallback first'),
+  acknowledgement: z.object({ source: z.string(), published_at: At, url: z.string().nullable() }).nullable(),
+  lead_time_s: z.int().nullable().describe('acknowledgement − detection; positive: we were first'),
+  disputed: z.boolean(),
+  retrospective: z.boolean().describe('Found in imported history'),
+  cause: z.string().nullable(),
+  related: z.array(z.uuid()),
+  workarounds: z.array(Workaround)
+}).meta({ id: 'OutageItem' })
+
+export const Outage = OutageItem.extend({ timeline: z.array(TimelineEntry) }).meta({ id: 'Outage' })
+
+/** An outage in few words. */
+export function describeOutageRef (row: OutageRow, service: string): z.infer<typeof OutageRef> {
+  return {
+    id: row.id,
+    service,
+    state: row.state,
+    scope: { region: row.region, device_class: row.deviceClass },
+    onset_at: at(row.onsetAt),
+    detected_at: at(row.detectedAt),
+    severity: Math.max(1, row.severity)
+  }
+}
+
+/** Since when (ms) an outage is in the state it is in. */
+export function stateSince (row: OutageRow): number {
+  const since = { suspected: row.detectedAt, confirmed: row.confirmedAt, recovering: row.recoveringAt, resolved: row.resolvedAt, dismissed: row.dismissedAt }
+  return (since[row.state] ?? row.detectedAt).getTime()
+}
+
+function describeOutage (row: OutageRow, service: Service): z.infer<typeof OutageItem> {
+  const fallbacks = new Map(service.fallbacks.map(({ deviceClass, fallback }) => [deviceClass, fallback]))
+  return {
+    ...describeOutageRef(row, service.slug),
+    onset_interval: { from: at(row.onsetFrom), to: at(row.onsetTo) },
+    confirmed_at: atOrNull(row.confirmedAt),
+    recovering_at: atOrNull(row.recoveringAt),
+    resolved_at: atOrNull(row.resolvedAt),
+    dismissed_at: atOrNull(row.dismissedAt),
+    peak: { start: at(row.peakStart), down: row.peakDown, expected_down: row.peakExpected },
+    affected_share: null,
+    device_impact: row.deviceImpact
+      .map(({ deviceClass, down, expectedDown }) => ({
+        device_class: deviceClass, down, expected_down: expectedDown, fallback: fallbacks.get(deviceClass) ?? null
+      }))
+      .sort((a, b) => Number(a.fallback !== null) - Number(b.fallback !== null) || b.down - a.down),
+    acknowledgement: null,
+    lead_time_s: null,
+    disputed: false,
+    retrospective: row.retrospective,
+    cause: null,
+    related: [],
+    workarounds: []
+  }
+}
+
+function describeEvent ({ id, at: instant, type, state, actor, text, reading }: OutageEvent): z.infer<typeof TimelineEntry> {
+  return { id, at: at(instant), type, state, actor, text, ...(reading === null ? {} : { reading: describeReading(reading) }) }
+}
+
+function describeReading ({ since, ...reading }: CoreReading & { networks?: number }): z.infer<typeof Reading> {
+  return { ...reading, since: at(new Date(since)) }
+}
+
+const ListQuery = z.strictObject({
+  ...PageQuery,
+  service: Slug.optional(),
+  state: z.enum(OUTAGE_STATES).optional(),
+  since: Instant.optional().describe('Detected at or after'),
+  until: Instant.optional().describe('Detected before')
+})
+const OutagePath = z.strictObject({ id: z.uuid() })
+const CursorKey = z.tuple([z.iso.datetime(), z.uuid()])
+
+/** `GET /v1/outages` and `/v1/outages/:id`: what people reported to fail, since when, and how it ended. */
+export const outages: Routes<{ db: Db, catalog: () => Catalog }> = async (app, { db, catalog }) => {
+  const serviceOf = (row: OutageRow) => [...catalog().services.values()].find(({ id }) => id === row.serviceId)!
+
+  app.get('/outages', {
+    schema: { summary: 'Outages, newest first', querystring: ListQuery, response: { 200: pageOf(OutageItem) } }
+  }, async ({ query }, reply) => {
+    const service = query.service === undefined ? undefined : catalog().services.get(query.service)
+    if (query.service !== undefined && service === undefined) {
+      const detail = `No service is called "${query.service}"; GET /v1/services lists them.`
+      throw new Fault('invalid', detail, { errors: [{ pointer: '/service', detail, in: 'query' }] })
+    }
+    const before = readCursor(query.cursor, CursorKey)
+    const rows = await readOutages(db, {
+      serviceId: service?.id,
+      state: query.state,
+      since: query.since,
+      until: query.until,
+      before: before === undefined ? undefined : { detectedAt: new Date(before[0]), id: before[1] }
+    }, query.limit + 1)
+    const page = rows.slice(0, query.limit)
+    const last = page.at(-1)
+    reply.header('cache-control', BRIEFLY)
+    return {
+      items: page.map(row => describeOutage(row, serviceOf(row))),
+      next_cursor: rows.length > page.length && last !== undefined ? writeCursor([last.detectedAt.toISOString(), last.id]) : null
+    }
+  })
+
+  app.get('/outages/:id', {
+    schema: { summary: 'One outage with its timeline', params: OutagePath, response: { 200: Outage } }
+  }, async ({ params }, reply) => {
+    const row = await findOutage(db, params.id)
+    if (row === undefined) throw new Fault('not-found', 'No outage has this id; GET /v1/outages lists them.')
+    reply.header('cache-control', BRIEFLY)
+    const events = await readOutageEvents(db, row.serviceId, [row.id])
+    return { ...describeOutage(row, serviceOf(row)), timeline: events.map(describeEvent) }
+  })
+}

@@ -1,0 +1,70 @@
+// One anonymous report. The batch call is batches.ts.
+import { z } from 'zod'
+import type { NewReport, ReportInput } from '../core/reports.ts'
+import { MINUTE_MS, type Clock } from '../core/time.ts'
+import { DISPOSITIONS, IMPACTS, VERDICTS } from '../core/vocabulary.ts'
+import type { Intake } from '../ingest/intake.ts'
+import type { Writer } from '../ingest/writer.ts'
+import { at, At, Instant, sendText, Slug, type Routes } from './schemas.ts'
+import { Summary, type Summaries } from './services.ts'
+
+const COMMENT_MAX = 280
+const REPORTER_MAX = 64
+const PROOF_MAX = 4_096
+
+/** Text that a person wrote: counted in characters, without control characters but line breaks and tabs. */
+const Words = (max: number) => z.string()
+  .refine(text => text.length <= 2 * max && [...text].length <= max, `Expected at most ${max} characters`)
+  .refine(text => text.trim() !== '', 'Expected at least one character')
+  // eslint-disable-next-line no-control-regex
+  .refine(text => !/[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/.test(text), 'Expected no control characters')
+  .refine(text => text.isWellFormed(), 'Expected well-formed Unicode')
+
+export const ReportBody = z.strictObject({
+  service: Slug,
+  verdict: z.enum(VERDICTS),
+  region: z.string().max(10).optional().describe('ISO 3166: CA or CA-ON; ZZ, unknown, by default'),
+  device_class: Slug.optional(),
+  symptom: Slug.optional(),
+  impact: z.enum(IMPACTS).optional().describe('Can the person carry on?'),
+  comment: Words(COMMENT_MAX).optional().describe('At most 280 characters; never public before a moderator approves it'),
+  observed_at: Instant.optional().describe('From 24 h ago to now; up to 120 s ahead is taken as now'),
+  reporter: z.string().min(1).max(REPORTER_MAX).optional().describe('A nonce that the client makes for itself, to be told apart from others behind the same address; never stored'),
+  proof: z.string().max(PROOF_MAX).optional().describe('The solution of a challenge, where one was asked for')
+}).meta({ id: 'ReportBody' })
+
+/** A checked body as the intake takes it. */
+export function inputOf (body: z.infer<typeof ReportBody>): ReportInput {
+  const { device_class: deviceClass, observed_at: observedAt, proof, ...rest } = body
+  return { ...rest, deviceClass, observedAt }
+}
+
+export const Report = z.object({
+  id: z.uuid(),
+  received_at: At,
+  window: z.object({ start: At, end: At }).describe('The minute in which it counts'),
+  disposition: z.enum(DISPOSITIONS).exclude(['excluded']),
+  service: Summary
+}).meta({ id: 'Report' })
+
+/** `POST /v1/reports`: 201 after the commit, 200 when the same report was there before. */
+export const reports: Routes<{ intake: Intake, writer: Writer, summaries: Summaries, clock: Clock }> = async (
+  app, { intake, writer, summaries, clock }
+) => {
+  app.post('/reports', {
+    bodyLimit: 16_384,
+    schema: { summary: 'Say that a service works or fails for you', body: ReportBody, response: { 200: Report, 201: Report } }
+  }, async (request, reply) => {
+    const receivedAt = clock.now()
+    const sender = { address: request.ip ?? '', userAgent: request.headers['user-agent'] }
+    const admitted = intake(inputOf(request.body), sender)
+    const report: NewReport = admitted instanceof Promise ? await admitted : admitted
+    const outcome = await writer.write(report)
+    const summary = await summaries.heldJson(request.body.service)
+    reply.code(outcome === 'new' ? 201 : 200).header('cache-control', 'no-store').type('application/json; charset=utf-8')
+    const disposition = outcome === 'new' ? DISPOSITIONS[report.disposition]! : outcome
+    // Put together by hand around the summary's JSON, which thousands of answers share.
+    return sendText(reply, `{"id":"${report.id}","received_at":"${at(receivedAt)}","window":{"start":"${at(new Date(report.minute))}",` +
+      `"end":"${at(new Date(report.minute + MINUTE_MS))}"},"disposition":"${disposition}","service":${summary}}`)
+  })
+}

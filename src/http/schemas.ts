@@ -1,0 +1,88 @@
+// What several calls have in common: slugs, instants, regions, counts, pages. A call's own schemas stand above its route.
+import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
+import { z } from 'zod'
+import { Fault } from '../core/faults.ts'
+import { coarsenRegion } from '../core/regions.ts'
+import { ALL } from '../core/vocabulary.ts'
+
+/** The routes of one noun; what they need comes as options. */
+export type Routes<Options extends object> = FastifyPluginAsyncZod<Options>
+
+export const Slug = z.string().regex(/^[a-z0-9-]{1,64}$/, 'Expected a slug: 1 to 64 of a-z, 0-9 and "-"')
+export const ServicePath = z.strictObject({ service: Slug })
+
+/** An instant in a request; nothing before 1970 is kept, so nothing earlier is asked for. */
+export const Instant = z.iso.datetime({ message: 'Expected an RFC 3339 instant in UTC, such as 2012-11-18T19:00:00Z' })
+  .refine(text => Date.parse(text) >= 0, 'Expected an instant since 1970-01-01T00:00:00Z')
+  .transform(text => new Date(text))
+
+/** An instant in an answer. */
+export const At = z.iso.datetime()
+
+/** An instant as it is answered: to the second, unless it has a fraction. */
+export function at (instant: Date): string {
+  return instant.toISOString().replace('.000Z', 'Z')
+}
+
+/** The same, for those that may be missing. */
+export function atOrNull (instant: Date | null): string | null {
+  return instant === null ? null : at(instant)
+}
+
+/** A region to ask for: `*`, or an ISO 3166 code, whose deeper levels stand for the first. */
+export const RegionQuery = z.string().max(10).default(ALL).transform((code, context) => {
+  const region = code === ALL ? ALL : coarsenRegion(code)
+  if (region !== undefined) return region
+  context.addIssue({ code: 'custom', message: `"${code}" is no ISO 3166 code of a country or subdivision, such as CA or CA-ON` })
+  return z.NEVER
+})
+
+export const DeviceClassQuery = z.union([z.literal(ALL), Slug]).default(ALL)
+
+export const Tally = { working: z.int(), degraded: z.int(), down: z.int() }
+
+export const Workaround = z.object({ device_class: z.string().nullable(), title: z.string(), url: z.string().nullable() })
+
+export const PageQuery = {
+  limit: z.coerce.number('Expected a number from 1 to 200').int().min(1).max(200).default(50),
+  cursor: z.string().max(512).optional()
+}
+
+/** A page of items. */
+export function pageOf<Item extends z.ZodType> (item: Item) {
+  return z.object({ items: z.array(item), next_cursor: z.string().nullable() })
+}
+
+/** The cursor that continues after an item: opaque to clients. */
+export function writeCursor (key: readonly string[]): string {
+  return Buffer.from(JSON.stringify(key)).toString('base64url')
+}
+
+/** The key that a cursor holds. @throws Fault `invalid` when it is none of ours. */
+export function readCursor<Key extends z.ZodType> (cursor: string | undefined, key: Key): z.infer<Key> | undefined {
+  if (cursor === undefined) return undefined
+  try {
+    return key.parse(JSON.parse(Buffer.from(cursor, 'base64url').toString()))
+  } catch {
+    const detail = 'Expected the next_cursor of an earlier answer, unchanged.'
+    throw new Fault('invalid', 'The cursor is not valid.', { errors: [{ pointer: '/cursor', detail, in: 'query' }] })
+  }
+}
+
+/** One page of a list that is wholly in memory, ascending by `keyOf`. */
+export function pageThrough<Item> (items: readonly Item[], keyOf: (item: Item) => string, query: { limit: number, cursor?: string | undefined }) {
+  const after = readCursor(query.cursor, z.tuple([z.string()]))?.[0]
+  const rest = after === undefined ? items : items.filter(item => keyOf(item) > after)
+  const page = rest.slice(0, query.limit)
+  return { items: page, next_cursor: rest.length > page.length ? writeCursor([keyOf(page.at(-1)!)]) : null }
+}
+
+/** Sends text that is made already, past the serializer and its types. */
+export function sendText (reply: { send: (payload: never) => unknown }, text: string): never {
+  return reply.send(text as never) as never
+}
+
+/** Answers that may be kept for a few seconds: as long as the next rollup takes. */
+export const BRIEFLY = 'public, max-age=2'
+/** Answers that change with a release or an editor's hand. */
+export const AN_HOUR = 'public, max-age=3600'

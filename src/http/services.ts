@@ -1,0 +1,190 @@
+// The services and what is said of each, read at most once a second however many ask.
+import { z } from 'zod'
+import { ratioOf, sumExpectation } from '../core/curves.ts'
+import { Fault } from '../core/faults.ts'
+import { freshMs, freshnessOf, stateOf } from '../core/summaries.ts'
+import { DAY_MS, floorTo, HOUR_MS, MINUTE_MS, type Clock } from '../core/time.ts'
+import { SERVICE_STATES } from '../core/vocabulary.ts'
+import { readServiceBaselines } from '../db/baselines.ts'
+import type { Db } from '../db/client.ts'
+import { findJudgedUntil } from '../db/detector.ts'
+import { readLastEnds, readOpenOutages } from '../db/outages.ts'
+import type { Catalog, Service } from '../db/services.ts'
+import { readWatched } from '../db/watched.ts'
+import { readServiceTallies, readSpeakingServices } from '../db/windows.ts'
+import { describeOutageRef, OutageRef, stateSince } from './outages.ts'
+import { at, At, BRIEFLY, DeviceClassQuery, PageQuery, pageOf, pageThrough, ServicePath, Slug, Tally, Workaround, type Routes } from './schemas.ts'
+
+const Named = z.object({ slug: Slug, name: z.string() })
+
+export const Counts = z.object({
+  start: At,
+  end: At,
+  ...Tally,
+  expected_down: z.number().nullable().describe('Σm: down + half of degraded that is usual here; null before the first reading'),
+  upper_down: z.int().nullable().describe('What is usual is exceeded once in a hundred times'),
+  ratio: z.number().nullable().describe('(down + degraded/2) / expected_down')
+}).meta({ id: 'Counts' })
+
+export const Summary = z.object({
+  slug: Slug,
+  name: z.string(),
+  group: z.string().nullable(),
+  components: z.array(Named),
+  state: z.enum(SERVICE_STATES),
+  since: At.nullable(),
+  window: Counts.describe('The last 15 begun minutes'),
+  outages: z.array(OutageRef).describe('Open outages'),
+  official: z.object({
+    status: z.enum(['up', 'degraded', 'down', 'unknown']),
+    said_at: At.nullable(),
+    checked_at: At.nullable(),
+    source: z.string().nullable(),
+    url: z.string().nullable()
+  }).describe('The vendor\'s own word'),
+  disputed: z.boolean(),
+  disputed_since: At.nullable(),
+  freshness: z.object({ state: z.enum(['current', 'stale']), judged_until: At.nullable(), age_s: z.int().nullable() }),
+  workarounds: z.array(Workaround),
+  fallbacks: z.array(z.object({ device_class: z.string(), fallback: z.string().nullable().describe('null: there is none') }))
+}).meta({ id: 'Summary' })
+export type SummaryBody = z.infer<typeof Summary>
+
+/** The window of a summary, minutes. */
+const WINDOW_MINUTES = 15
+const REFRESH_MS = 1_000
+const SPEAKING_REFRESH_MS = 30_000
+
+/** The summaries of all services, as of about a second ago. */
+export interface Summaries {
+  /** Ascending by slug; waits when what is held is older than a second. */
+  read: () => Promise<readonly SummaryBody[]>
+  /** One service's, as JSON, without waiting for a fresher one. */
+  heldJson: (service: string) => Promise<string>
+}
+
+/** One reading serves everybody who asks within a second, and nobody asks twice at once. */
+export function holdSummaries (db: Db, catalog: () => Catalog, clock: Clock, monotonic: () => number): Summaries {
+  let held: { at: number, list: readonly SummaryBody[], json: Map<string, string> } | undefined
+  let reading: Promise<void> | undefined
+  let speaking: { at: number, services: Set<number> } | undefined
+
+  async function refresh (): Promise<void> {
+    const startedAt = monotonic()
+    if (speaking === undefined || startedAt - speaking.at > SPEAKING_REFRESH_MS || speaking.services.size === 0) {
+      speaking = { at: startedAt, services: await readSpeakingServices(db, clock.now().getTime() - DAY_MS) }
+    }
+    held = { at: startedAt, list: await readSummaries(db, catalog(), speaking.services, clock), json: new Map() }
+  }
+  function refreshOnce (): Promise<void> {
+    reading ??= refresh().finally(() => { reading = undefined })
+    return reading
+  }
+
+  return {
+    async read () {
+      if (held === undefined || monotonic() - held.at >= REFRESH_MS) await refreshOnce()
+      return held!.list
+    },
+    async heldJson (slug) {
+      if (held === undefined) await refreshOnce()
+      // Whoever reports does not wait for the others' counts; a failed reading shows where somebody does.
+      else if (monotonic() - held.at >= REFRESH_MS) refreshOnce().catch(() => {})
+      const { list, json } = held!
+      let text = json.get(slug)
+      if (text === undefined) json.set(slug, text = JSON.stringify(list.find(summary => summary.slug === slug)))
+      return text
+    }
+  }
+}
+
+async function readSummaries (db: Db, catalog: Catalog, speaking: ReadonlySet<number>, clock: Clock): Promise<SummaryBody[]> {
+  const now = clock.now()
+  const end = floorTo(now.getTime(), MINUTE_MS) + MINUTE_MS
+  const start = end - WINDOW_MINUTES * MINUTE_MS
+  const [tallies, baselines, watched, open, lastEnds, judgedUntil] = await Promise.all([
+    readServiceTallies(db, start, end),
+    readServiceBaselines(db, floorTo(start, HOUR_MS) - HOUR_MS, end),
+    readWatched(db, start, end),
+    readOpenOutages(db),
+    readLastEnds(db),
+    findJudgedUntil(db)
+  ])
+  return [...catalog.services.values()].map(service => {
+    const rows = baselines.filter(({ serviceId }) => serviceId === service.id)
+    const expectations = new Map(rows.flatMap(({ hour, expectation }) => expectation === null ? [] : [[hour, expectation] as const]))
+    const own = tallies.filter(({ service_id: id }) => id === service.id)
+    const total = { working: 0, degraded: 0, down: 0 }
+    let within = 0
+    for (const { minute, working, degraded, down } of own) {
+      total.working += working
+      total.degraded += degraded
+      total.down += down
+      const known = expectations.has(floorTo(minute.getTime(), HOUR_MS)) && watched.some(({ from, to }) => from <= minute.getTime() && minute.getTime() < to)
+      if (known) within += down + degraded / 2
+    }
+    const { expected, upper } = sumExpectation(expectations, watched)
+    const outages = open.filter(({ serviceId }) => serviceId === service.id)
+    const freshForMs = freshMs(clock.speed)
+    const { state, since } = stateOf({
+      judgedUntil,
+      learntHours: rows.at(-1)?.learntHours ?? 0,
+      speaks: speaking.has(service.id),
+      openOutage: outages[0] === undefined ? undefined : { state: outages[0].state, since: stateSince(outages[0]) },
+      lastEnd: lastEnds.get(service.id) ?? null
+    }, freshForMs, now)
+    return {
+      ...describeService(service),
+      state,
+      since: since === null ? null : at(new Date(since)),
+      window: { start: at(new Date(start)), end: at(new Date(end)), ...total, expected_down: expected, upper_down: upper, ratio: ratioOf(within, expected) },
+      outages: outages.map(outage => describeOutageRef(outage, service.slug)),
+      official: { status: 'unknown', said_at: null, checked_at: null, source: null, url: null },
+      disputed: false,
+      disputed_since: null,
+      freshness: { ...freshnessOf(judgedUntil, freshForMs, now), judged_until: judgedUntil === undefined ? null : at(new Date(judgedUntil)) },
+      workarounds: []
+    }
+  })
+}
+
+function describeService ({ slug, name, group, components, fallbacks }: Service): Pick<SummaryBody, 'slug' | 'name' | 'group' | 'components' | 'fallbacks'> {
+  return { slug, name, group, components, fallbacks: fallbacks.map(({ deviceClass, fallback }) => ({ device_class: deviceClass, fallback })) }
+}
+
+/** The service of a path. @throws Fault `not-found` */
+export function findService (catalog: Catalog, slug: string): Service {
+  const service = catalog.services.get(slug)
+  if (service === undefined) throw new Fault('not-found', `No service is called "${slug}"; GET /v1/services lists them.`)
+  return service
+}
+
+/** A device class that the catalog knows, or `*`. @throws Fault `invalid` */
+export function checkDeviceClass (catalog: Catalog, slug: string): string {
+  if (slug === '*' || catalog.deviceClasses.has(slug)) return slug
+  const detail = `No device class is called "${slug}"; GET /v1/device-classes lists them.`
+  throw new Fault('invalid', detail, { errors: [{ pointer: '/device_class', detail, in: 'query' }] })
+}
+
+const ListQuery = z.strictObject({ ...PageQuery, device_class: DeviceClassQuery })
+const OneQuery = z.strictObject({ device_class: DeviceClassQuery })
+
+/** `GET /v1/services` and `/v1/services/:service`: is it working for people, service by service. */
+export const services: Routes<{ summaries: Summaries, catalog: () => Catalog }> = async (app, { summaries, catalog }) => {
+  app.get('/services', {
+    schema: { summary: 'The catalog, with what is said of each service', querystring: ListQuery, response: { 200: pageOf(Summary) } }
+  }, async ({ query }, reply) => {
+    checkDeviceClass(catalog(), query.device_class)
+    reply.header('cache-control', BRIEFLY)
+    return pageThrough(await summaries.read(), ({ slug }) => slug, query)
+  })
+
+  app.get('/services/:service', {
+    schema: { summary: 'One service', params: ServicePath, querystring: OneQuery, response: { 200: Summary } }
+  }, async ({ params, query }, reply) => {
+    const { slug } = findService(catalog(), params.service)
+    checkDeviceClass(catalog(), query.device_class)
+    reply.header('cache-control', BRIEFLY)
+    return (await summaries.read()).find(summary => summary.slug === slug)!
+  })
+}

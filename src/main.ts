@@ -1,0 +1,87 @@
+#!/usr/bin/env node
+import closeWithGrace from 'close-with-grace'
+import { Command } from 'commander'
+import type { Logger } from 'pino'
+import { openApp, prepareDatabase } from './app.ts'
+import { readConfig, type Config } from './config.ts'
+import { joinDatabase, provideDatabase } from './database.ts'
+import { openDatabase, type Database } from './db/client.ts'
+import { migrate } from './db/migrate.ts'
+import { importFiles } from './import.ts'
+import { openLog } from './log.ts'
+import { registerReplay } from './replay.ts'
+import { registerToken } from './token.ts'
+
+/** What is in flight gets this long to finish when the service is told to stop, ms. */
+const CLOSE_MS = 10_000
+
+const program = new Command('groundswell')
+  .description('Is it working for you? Reports become outage curves, and outages are flagged before the vendor admits them.')
+  .showHelpAfterError('(add --help for what there is)')
+
+program.command('serve', { isDefault: true }).description('the service (default)').action(serve)
+
+program.command('migrate').description('bring the database up to date; serve does it too').action(async () => {
+  const config = readConfig()
+  const { connection, stop } = await joinDatabase(config, quietLog(config))
+  try {
+    const applied = await migrate(connection, new Date())
+    process.stderr.write(applied.length === 0 ? 'The database is up to date.\n' : `Applied ${applied.join(', ')}.\n`)
+  } finally {
+    await stop()
+  }
+})
+
+program.command('import').description('reports from files into the database, as the batch call takes them')
+  .argument('<file...>', 'NDJSON, a report a line (.gz, or - for standard input)')
+  .action(async (files: string[]) => {
+    const config = readConfig()
+    process.exitCode = await importFiles(files, config, quietLog(config))
+  })
+
+registerReplay(program)
+registerToken(program, withDatabase)
+
+try {
+  await program.parseAsync()
+} catch (error) {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
+  process.exitCode = 1
+}
+
+async function serve (): Promise<void> {
+  const config = readConfig()
+  const log = openLog(config.logLevel, 1)
+  const { connection, stop } = await provideDatabase(config, log)
+  const app = await openApp({ ...config, connection, clock: { now: () => new Date(), speed: 1 }, logger: log })
+    .catch(async (error: unknown) => {
+      await stop()
+      throw error
+    })
+  closeWithGrace({ delay: CLOSE_MS, logger: { error: message => log.error(message) } }, async ({ signal, err }) => {
+    if (err !== undefined) log.fatal({ err }, 'stopping after an error that nobody handled')
+    else log.info({ signal }, 'stopping: what is in flight is finished first')
+    await app.close()
+    await stop()
+  })
+  const address = await app.http.listen({ host: config.host, port: config.port })
+  log.info({ address, docs: `${address}/docs` }, 'ready')
+}
+
+async function withDatabase (work: (database: Database) => Promise<void>): Promise<void> {
+  const config = readConfig()
+  const log = quietLog(config)
+  const { connection, stop } = await joinDatabase(config, log)
+  try {
+    await prepareDatabase(connection, config.retentionDays, new Date())
+    const database = openDatabase(connection, { onError: err => log.warn({ err }, 'a database connection was lost'), max: 2, answerTimeoutMs: 0 })
+    await work(database).finally(() => database.close())
+  } finally {
+    await stop()
+  }
+}
+
+/** Commands print what they were asked for; their log goes to stderr, and only what is wrong. */
+function quietLog ({ logLevel }: Config): Logger {
+  return openLog(logLevel === 'info' ? 'warn' : logLevel, 2)
+}
