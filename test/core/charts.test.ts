@@ -1,0 +1,61 @@
+import t from 'tap'
+import { bestChart, chartName, countedValue, emptyChart, expectedCost, pushChart, reportGain, resetChart } from '../../src/core/charts.ts'
+
+const near = (found: number, wanted: number): boolean => Math.abs(found - wanted) < 1e-6
+
+t.test('a report is worth ln(qφ/(1+q(φ−1))), an expected one ln((1+q(φ−1))/φ)/(φ−1)', async t => {
+  // By hand: φ = 2.5: ln(25/16), ln(6.4)/1.5; ln(250/151), ln(60.4)/1.5. Poisson: ln q, q − 1.
+  const table = [
+    [10, 2.5, 0.4462871, 1.2375320], [100, 2.5, 0.5041811, 2.7339930], [1.5, 2, 0.1823216, 0.2231436],
+    [3, 1, 1.0986123, 2], [100, 1.01, 4.6051702, 99]
+  ] as const
+  for (const [q, phi, gain, cost] of table) {
+    t.ok(near(reportGain(q, phi), gain), `gain of ${q} at ${phi}: ${reportGain(q, phi)}`)
+    t.ok(near(expectedCost(q, phi), cost), `cost of ${q} at ${phi}: ${expectedCost(q, phi)}`)
+  }
+})
+
+t.test('counts at the mean drift down, whatever φ is', async t => {
+  for (const q of [1.5, 3, 10, 100]) {
+    for (const phi of [1, 1.01, 1.02, 1.5, 2.5, 10, 1000]) t.ok(reportGain(q, phi) < expectedCost(q, phi), `q ${q}, φ ${phi}`)
+  }
+})
+
+t.test('a run keeps its sums until the evidence is spent', async t => {
+  const chart = emptyChart(0)
+  const seen = { y: 2, m: 0.5, upper: 1, w: 3, mw: 4 }
+  pushChart(chart, -1, seen, 1)
+  t.same(chart, emptyChart(1))
+  pushChart(chart, 2, seen, 2)
+  pushChart(chart, -1, seen, 3)
+  t.same(chart, { value: 1, start: 1, y: 4, m: 1, upper: 2, w: 6, mw: 8 })
+  pushChart(chart, -1, seen, 4)
+  t.same(chart, emptyChart(4), 'exactly nothing is nothing')
+  resetChart(chart, 9)
+  t.same(chart, emptyChart(9))
+})
+
+t.test('six and a half reports are no alarm, seven may be', async t => {
+  const run = { value: 12, start: 0, m: 0.1, upper: 0.2, w: 0, mw: 0.1 }
+  t.equal(countedValue({ ...run, y: 6.5 }, 1), 0)
+  t.equal(countedValue({ ...run, y: 7 }, 1), 12)
+})
+
+t.test('when working reports rise as well, only the share counts beyond five', async t => {
+  const run = { value: 30, start: 0, y: 40, m: 10, upper: 12, w: 40, mw: 10 }
+  t.equal(countedValue(run, 1), 5, 'a rumour: both fourfold, the share as ever')
+  t.equal(countedValue({ ...run, y: 30, w: 45 }, 1), 5, 'the share fell')
+  t.equal(countedValue({ ...run, w: 10 }, 1), 30, 'no more working reports than expected')
+  t.equal(countedValue({ ...run, value: 4 }, 1), 4)
+  // By hand: share 40/52 against ½: 40·ln(1.538462) + 12·ln(0.461538) = 17.231316 − 9.278280 = 7.953037
+  t.ok(near(countedValue({ ...run, w: 12 }, 1), 12.953037), String(countedValue({ ...run, w: 12 }, 1)))
+  t.ok(near(countedValue({ ...run, w: 12 }, 2), 5 + 7.953037 / 2))
+})
+
+t.test('the best chart is the first of the largest that may speak', async t => {
+  const run = { start: 0, m: 1, upper: 1, w: 0, mw: 0 }
+  const charts = [{ ...run, value: 3, y: 9 }, { ...run, value: 8, y: 9 }, { ...run, value: 8, y: 9 }, { ...run, value: 20, y: 5 }]
+  t.equal(bestChart(charts, 1), 1)
+  t.equal(bestChart(charts.slice(3), 1), -1)
+  t.equal(chartName(1), 'count×3')
+})
