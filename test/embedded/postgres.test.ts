@@ -1,13 +1,15 @@
 // The embedded database under violence: real processes, really killed.
 import { execFile, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, chown, mkdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { chmod, chown, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import pg from 'pg'
 import t, { type Test } from 'tap'
+import ts from 'typescript'
+import { findProcess } from '../../src/embedded/ground.ts'
 import { defaultDataDir, joinEmbedded, startEmbedded, type EmbeddedConnection, type EmbeddedPostgres } from '../../src/embedded/postgres.ts'
 import { isReady, makeStateFolder } from '../database.ts'
 
@@ -32,41 +34,46 @@ async function start (t: Test, dataDir: string, options: { throwAway: boolean } 
   return { ...running, logged }
 }
 
-const SERVE = `
-  const { startEmbedded } = await import(process.env.EMBEDDED)
-  const { isReady } = await import(process.env.DATABASE)
+/** What children run: the embedded database's files as plain JavaScript, so that a child needs no compiler and no tap. */
+const COMPILED = join(process.cwd(), '.tap', `embedded-${process.pid}`)
+t.teardown(() => rm(COMPILED, { recursive: true, force: true }))
+await mkdir(COMPILED, { recursive: true })
+for (const name of ['postgres', 'ground']) {
+  const source = await readFile(new URL(`../../src/embedded/${name}.ts`, import.meta.url), 'utf8')
+  const { outputText } = ts.transpileModule(source, {
+    compilerOptions: { target: ts.ScriptTarget.ES2023, module: ts.ModuleKind.ESNext, rewriteRelativeImportExtensions: true }
+  })
+  await writeFile(join(COMPILED, `${name}.js`), outputText)
+}
+await writeFile(join(COMPILED, 'serve.js'), `
+  import pg from 'pg'
+  import { startEmbedded } from './postgres.js'
+  const isReady = async connection => {
+    const client = new pg.Client(connection)
+    client.on('error', () => {})
+    return client.connect().then(() => client.end()).then(() => true, () => false)
+  }
   try {
-    const running = await startEmbedded({ dataDir: process.env.STATE, isReady, log: () => {}, throwAway: true })
+    const running = await startEmbedded({ dataDir: process.argv[2], isReady, log: () => {}, throwAway: true })
     process.on('SIGTERM', () => running.stop().then(() => process.exit(0)))
     console.log(JSON.stringify(running.connection))
   } catch (error) {
     console.log(JSON.stringify({ refused: error.reason, message: error.message }))
-  }`
+  }`)
 
 type Answer = EmbeddedConnection & { refused?: string, message?: string }
 
 /** Starts it in a process of its own, as the user `uid` if given; killed when `t` ends. */
 async function serve (t: Test, dataDir: string, uid?: number): Promise<{ child: ChildProcess, answer: Answer }> {
-  const loaders = process.execArgv.filter(arg => arg.includes('@tapjs/typescript'))
-  const env = {
-    STATE: dataDir,
-    EMBEDDED: new URL('../../src/embedded/postgres.ts', import.meta.url).href,
-    // pg and nothing of tap, which would take standard output for itself
-    DATABASE: `data:text/javascript,${encodeURIComponent(`
-      import pg from ${JSON.stringify(import.meta.resolve('pg'))}
-      export const isReady = async connection => {
-        const client = new pg.Client(connection)
-        client.on('error', () => {})
-        return client.connect().then(() => client.end()).then(() => true, () => false)
-      }`)}`
-  }
-  // `env -i` takes away what tap adds to every spawned node: a recorder that this child, killed or another's, cannot feed.
-  const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`)
-  const child = spawn('/usr/bin/env', ['-i', ...variables, process.execPath, ...loaders, '--input-type=module', '--eval', SERVE], {
+  // `env -i` takes away what tap adds to every spawned node: a recorder that a child of another user cannot feed.
+  const child = spawn('/usr/bin/env', ['-i', process.execPath, join(COMPILED, 'serve.js'), dataDir], {
     stdio: ['ignore', 'pipe', 'inherit'], ...(uid === undefined ? {} : { uid, gid: uid })
   })
   t.teardown(() => child.kill('SIGKILL'))
-  const [line] = await once(createInterface(child.stdout), 'line', { signal: AbortSignal.timeout(20_000) })
+  const [line] = await Promise.race([
+    once(createInterface(child.stdout), 'line', { signal: AbortSignal.timeout(20_000) }),
+    once(child, 'exit').then(() => delay(100)).then(() => { throw new Error('the child ended without a word') })
+  ])
   return { child, answer: JSON.parse(line) }
 }
 
@@ -93,10 +100,7 @@ async function readPid (dataDir: string): Promise<number> {
 
 /** The parent's id of a living process, undefined when there is none. */
 async function findParent (pid: number): Promise<number | undefined> {
-  const child = spawn('ps', ['-o', 'ppid=,state=', '-p', String(pid)])
-  const lines = await child.stdout.toArray()
-  const [parent, state] = lines.join('').trim().split(/\s+/)
-  return parent === undefined || parent === '' || state?.startsWith('Z') === true ? undefined : Number(parent)
+  return (await findProcess(pid))?.parent
 }
 
 async function gone (pid: number): Promise<true> {
@@ -222,7 +226,7 @@ t.test('an ordinary user runs it as itself', { skip: !isRoot && 'every other tes
 })
 
 async function readable (uid: number): Promise<boolean> {
-  const child = spawn('/bin/sh', ['-c', 'cat package.json && cat migrations/*'], { uid, gid: uid, stdio: 'ignore' })
+  const child = spawn('/bin/sh', ['-c', 'cat "$1"', 'sh', join(COMPILED, 'serve.js')], { uid, gid: uid, stdio: 'ignore' })
   return (await once(child, 'exit'))[0] === 0
 }
 
