@@ -48,7 +48,10 @@ export function resetChart (chart: Chart, start: number): void {
   chart.y = chart.m = chart.upper = chart.w = chart.mw = 0
 }
 
-/** Page's (1954) step: adds `x` nats; at or below nothing the run ends and the next begins at `next` (ms). In place. */
+/**
+ * Page's (1954) step, of least delay in the worst case (Moustakides 1986): adds `x` nats; at or below nothing the run
+ * ends and the next begins at `next` (ms). In place.
+ */
 export function pushChart (chart: Chart, x: number, seen: Seen, next: number): void {
   const value = chart.value + x
   if (value <= 0) {

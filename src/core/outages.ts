@@ -177,7 +177,7 @@ function track (open: OpenOutage, state: ScopeState, judged: Judged): OpenOutage
   return { figures: { ...open.figures, severity, peak }, key: open.key, calm, sumY, sumUpper }
 }
 
-/** y, m and m⁺ of the scope in this window. */
+/** y, m and m⁺ of the scope in this window, which is the last one that its baseline recorded. */
 function windowOf (state: ScopeState, { start, stepMin, hour }: Judged): { y: number, m: number, upper: number } {
   const position = positionOf(start, stepMin, hour)
   return {
@@ -245,7 +245,7 @@ function transitionOf (type: EventType, figures: OutageFigures, standing: Standi
 function wordsFor (type: EventType, again: boolean, scope: Scope, reading: Reading): string {
   switch (type) {
     case 'suspected': return `${saying(reading)}${where(scope, '; ', ' most of all')}.`
-    case 'confirmed': return again ? `Reports rise again: ${saying(reading)}.` : `No longer chance: ${saying(reading)}${where(scope, '; ', ' most of all')}.`
+    case 'confirmed': return again ? `Reports rise again: ${saying(reading)}.` : `Too many for chance: ${saying(reading)}${where(scope, '; ', ' most of all')}.`
     case 'recovering': return 'Reports fall back towards what is usual.'
     case 'resolved': return 'Reports have stayed well below their peak; we take it as over.'
     case 'dismissed': return 'Reports fell back before they could confirm an outage.'
@@ -256,7 +256,7 @@ function wordsFor (type: EventType, again: boolean, scope: Scope, reading: Readi
 function saying ({ down, expected }: Reading): string {
   const people = Math.round(down)
   const usual = Math.round(expected)
-  return `${people} people say it fails where ${usual < 1 ? 'fewer than one is' : usual === 1 ? 'one is' : `${usual} are`} usual at this hour`
+  return `${people === 1 ? '1 person says' : `${people} people say`} it fails where ${usual < 1 ? 'fewer than one is' : usual === 1 ? 'one is' : `${usual} are`} usual at this hour`
 }
 
 function where (scope: Scope, before: string, after: string): string {

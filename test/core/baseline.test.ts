@@ -103,6 +103,35 @@ t.test('an hour before a suspicious one is skipped with it', async t => {
   t.equal(b.learntHours, 60)
 })
 
+t.test('from 48 hours on φ is learnt from residuals and σ² from whole hours, with their memories', async t => {
+  const b: Baseline = {
+    ...newBaseline(5),
+    learntHours: 50,
+    phiOver: 100,
+    phiUnder: 50,
+    strayOver: 10,
+    strayUnder: 1000,
+    levelSeenY: 60,
+    levelPredictedY: 50,
+    levelSeenW: 7,
+    levelPredictedW: 8
+  }
+  b.binY[4] = 40
+  b.pending = { ...b.open, hourOfDay: 4, y: 20, w: 5, minutes: 60, predictedY: 10, profileY: 8, profileW: 4, residual2: 30, difference2: 99 }
+  b.open.minutes = 60
+  closeHour(b, 2, false, 6)
+  near(t, b.phiOver, 100 * 0.9958420 + 30, 'Σ(y−m)²')
+  near(t, b.phiUnder, 50 * 0.9958420 + 10, 'Σm')
+  near(t, b.strayOver, 10 * 0.9958420 + 100 - 2 * 10, '(y−P)² − φP')
+  near(t, b.strayUnder, 1000 * 0.9958420 + 100, 'P²')
+  near(t, b.binY[4]!, 40 * 0.9649155 + 20, 'a bin forgets a day at a time')
+  near(t, b.levelSeenY, 60 * 0.9200444 + 20, 'the level forgets in half a day')
+  near(t, b.levelPredictedY, 50 * 0.9200444 + 8, 'and is held against the profile alone')
+  near(t, b.levelSeenW, 7 * 0.9200444 + 5, 'working')
+  near(t, b.levelPredictedW, 8 * 0.9200444 + 4, 'working, predicted')
+  t.equal(b.learntHours, 51)
+})
+
 t.test('an hour in which nobody watched is no hour', async t => {
   const b = newBaseline(0)
   live(b, 0, 5, 1, 1)
