@@ -53,21 +53,48 @@ export function openDatabase (connection: Connection, options: {
 }
 
 /** Runs `work` in one transaction on one connection; a throw rolls it back. */
-export async function transact<T> (
-  database: Database, work: (tx: Db) => Promise<T>, isolation: 'read committed' | 'repeatable read' = 'read committed'
-): Promise<T> {
+export async function transact<T> (database: Database, work: (tx: Db) => Promise<T>): Promise<T> {
+  return withClient(database, client => inTransaction(client, 'read committed', work))
+}
+
+/**
+ * Runs `work` on one snapshot, under `lock`, which is taken before: a snapshot from before the wait would not show what
+ * the lock's last holder did.
+ */
+export async function transactUnderLock<T> (database: Database, lock: number, work: (tx: Db) => Promise<T>): Promise<T> {
+  return withClient(database, async client => {
+    await client.query('select pg_advisory_lock($1)', [lock])
+    try {
+      return await inTransaction(client, 'repeatable read', work)
+    } finally {
+      await client.query('select pg_advisory_unlock($1)', [lock])
+    }
+  })
+}
+
+async function withClient<T> (database: Database, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
   const client = await database.pool.connect()
-  let broken: Error | undefined
+  let failed: unknown
   try {
-    await client.query(`begin isolation level ${isolation}`)
+    return await work(client)
+  } catch (error) {
+    failed = error
+    throw error
+  } finally {
+    // A connection that failed is not used again: what it still holds goes with it.
+    client.release(failed !== undefined)
+  }
+}
+
+async function inTransaction<T> (client: pg.PoolClient, isolation: string, work: (tx: Db) => Promise<T>): Promise<T> {
+  await client.query(`begin isolation level ${isolation}`)
+  try {
     const result = await work(handle(client))
     await client.query('commit')
     return result
   } catch (error) {
-    await client.query('rollback').catch((rollback: Error) => { broken = rollback })
+    await client.query('rollback').catch(() => {})
     throw error
-  } finally {
-    client.release(broken)
   }
 }
 
@@ -101,7 +128,7 @@ export async function canConnect (connection: Connection): Promise<boolean> {
 }
 
 /** Advisory locks, by what they guard. */
-export const LOCKS = { migrate: 7_301, jobs: 7_302, rollup: 7_303 } as const
+export const LOCKS = { migrate: 7_301, jobs: 7_302, rollup: 7_303, partitions: 7_304 } as const
 
 /** Waits for `lock` (no longer than lock_timeout) and holds it until the transaction ends. */
 export async function lockInTransaction (tx: Db, lock: number): Promise<void> {

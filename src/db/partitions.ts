@@ -1,16 +1,22 @@
 import { DAY_MS, dayOf } from '../core/time.ts'
-import type { Db } from './client.ts'
+import { LOCKS, lockInTransaction, transact, type Database, type Db } from './client.ts'
 
 /** The tables kept in one partition a UTC day. */
 export type DailyTable = 'reports' | 'salts'
 
 /** Makes the partitions of the days in `[from, to]` that are missing. Attaching does not block who reads or writes. */
-export async function ensurePartitions (db: Db, table: DailyTable, from: number, to: number): Promise<void> {
-  const existing = new Set(await readPartitionDays(db, table))
-  for (let at = from; at <= to; at += DAY_MS) {
-    const day = dayOf(at)
-    if (!existing.has(day)) await attachPartition(db, table, day, dayOf(at + DAY_MS))
-  }
+export async function ensurePartitions (database: Database, table: DailyTable, from: number, to: number): Promise<void> {
+  await transact(database, async tx => {
+    await lockInTransaction(tx, LOCKS.partitions)
+    const existing = new Set(await readPartitionDays(tx, table))
+    for (let at = from; at <= to; at += DAY_MS) {
+      const day = dayOf(at)
+      if (existing.has(day)) continue
+      const name = partitionName(table, day)
+      await tx.query(`create table ${name} (like ${table} including defaults including constraints)`)
+      await tx.query(`alter table ${table} attach partition ${name} for values from ('${day}T00:00:00Z') to ('${dayOf(at + DAY_MS)}T00:00:00Z')`)
+    }
+  })
 }
 
 /** Drops the partitions of days before `before`, an ISO date; returns how many. */
@@ -29,15 +35,4 @@ export async function readPartitionDays (db: Db, table: DailyTable): Promise<str
 
 function partitionName (table: DailyTable, day: string): string {
   return `${table}_${day.replaceAll('-', '')}`
-}
-
-async function attachPartition (db: Db, table: DailyTable, day: string, next: string): Promise<void> {
-  const name = partitionName(table, day)
-  try {
-    await db.query(`create table if not exists ${name} (like ${table} including defaults including constraints)`)
-    await db.query(`alter table ${table} attach partition ${name} for values from ('${day}') to ('${next}')`)
-  } catch (error) {
-    // Another instance was quicker: what counts is that the partition is there.
-    if (!(await readPartitionDays(db, table)).includes(day)) throw error
-  }
 }

@@ -3,7 +3,7 @@ import type { Stretch, Tally } from '../core/curves.ts'
 import { INTERVAL_MS } from '../core/reports.ts'
 import { DAY_MS, floorTo } from '../core/time.ts'
 import { ALL, countryOf, DISPOSITIONS, VERDICTS, type Scope } from '../core/vocabulary.ts'
-import { LOCKS, lockInTransaction, retryConflicts, transact, type Database, type Db } from './client.ts'
+import { LOCKS, retryConflicts, transactUnderLock, type Database, type Db } from './client.ts'
 
 const COUNTED = DISPOSITIONS.indexOf('counted')
 const [WORKING, DEGRADED, DOWN] = VERDICTS.map((_, code) => code)
@@ -15,8 +15,7 @@ const RECOUNT_SPAN_MS = DAY_MS
  * @returns the start (ms) of what is now up to date, or undefined when nothing was stale: -Infinity stands for all.
  */
 export async function recountStale (database: Database): Promise<number | undefined> {
-  return retryConflicts(() => transact(database, async tx => {
-    await lockInTransaction(tx, LOCKS.rollup)
+  return retryConflicts(() => transactUnderLock(database, LOCKS.rollup, async tx => {
     const [range] = await tx.query<{ oldest: Date | null, newest: Date | null }>('select min(minute) as oldest, max(minute) as newest from stale_minutes')
     if (range!.newest === null || range!.oldest === null) return undefined
     const oldest = range!.oldest.getTime()
@@ -28,7 +27,7 @@ export async function recountStale (database: Database): Promise<number | undefi
         and working = 0 and degraded = 0 and down = 0 and seen_working = 0 and seen_degraded = 0 and seen_down = 0`, span)
     await tx.query('delete from stale_minutes where minute between $1 and $2', span)
     return from === oldest ? -Infinity : from
-  }, 'repeatable read'))
+  }))
 }
 
 // The second half of the union zeroes cells that have lost all their reports.

@@ -21,17 +21,20 @@ export interface Jobs {
   stop: () => Promise<void>
 }
 
-/** Starts the jobs; the first tick comes at once. A tick that fails is logged and tried again: the tables are the truth. */
-export function startJobs ({ database, connection, clock, retentionDays, onError, ticking = true }: {
-  database: Database,
-  connection: Connection,
-  clock: Clock,
+/** What the jobs work with; an error in one is told and tried again: the tables are the truth. */
+interface JobsOptions {
+  database: Database
+  connection: Connection
+  clock: Clock
   retentionDays: number
-  onError: (error: unknown, job: string) => void,
-  ticking?: boolean
-}): Jobs {
+  onError: (error: unknown, job: string) => void
+}
+
+/** Starts the jobs; the first tick comes at once, or, when they are not `ticking`, as the caller says. */
+export function startJobs (options: JobsOptions & { ticking?: boolean }): Jobs {
+  const { database, clock, onError, ticking = true } = options
   const watch = watchMinutes(database, clock)
-  const lead = leadJobs({ database, connection, clock, retentionDays })
+  const lead = leadJobs(options)
   let stopped = false
   let timer: NodeJS.Timeout | undefined
   let running: Promise<void> = Promise.resolve()
@@ -71,21 +74,22 @@ function watchMinutes (database: Database, clock: Clock): () => Promise<void> {
   }
 }
 
-function leadJobs ({ database, connection, clock, retentionDays }: {
-  database: Database, connection: Connection, clock: Clock, retentionDays: number
-}): { tick: () => Promise<boolean>, release: () => Promise<void> } {
+function leadJobs ({ database, connection, clock, retentionDays, onError }: JobsOptions): {
+  tick: () => Promise<boolean>
+  release: () => Promise<void>
+} {
   let lock: HeldLock | undefined
   let judging: Judging | undefined
   let refold: Refold | undefined
-  let prunedHour = -Infinity
+  let pruneAt = -Infinity
 
   /** True when there is more to do at once. */
   async function work (): Promise<boolean> {
     const began = clock.now()
-    const hour = floorTo(began.getTime(), HOUR_MS)
-    if (hour !== prunedHour) {
-      await prune(database, retentionDays, began)
-      prunedHour = hour
+    // Partitions are made days ahead: that this fails holds up nothing else, and a minute later it is tried again.
+    if (began.getTime() >= pruneAt) {
+      pruneAt = began.getTime() + MINUTE_MS
+      await prune(database, retentionDays, began).then(() => { pruneAt = floorTo(began.getTime(), HOUR_MS) + HOUR_MS }, error => onError(error, 'prune'))
     }
     const upToDateFrom = await rollup(database)
     judging ??= await loadJudging(database)

@@ -1,5 +1,5 @@
 import { DAY_MS, dayOf } from '../core/time.ts'
-import type { Db } from '../db/client.ts'
+import type { Database } from '../db/client.ts'
 import { dropPartitions, ensurePartitions } from '../db/partitions.ts'
 import { retentionStart } from '../db/reports.ts'
 
@@ -10,10 +10,10 @@ const DAYS_AHEAD = 3
  * Makes the days that reports may name, with some ahead, and drops what is past its time: raw reports after the
  * retention, salts after their second day. Safe to run at any time, and again.
  */
-export async function prune (db: Db, retentionDays: number, now: Date): Promise<void> {
+export async function prune (database: Database, retentionDays: number, now: Date): Promise<void> {
   const ahead = now.getTime() + DAYS_AHEAD * DAY_MS
-  await ensurePartitions(db, 'salts', now.getTime() - DAY_MS, ahead)
-  await ensurePartitions(db, 'reports', now.getTime() - retentionDays * DAY_MS, ahead)
-  await dropPartitions(db, 'salts', dayOf(now.getTime() - DAY_MS))
-  await dropPartitions(db, 'reports', retentionStart(retentionDays, now))
+  await ensurePartitions(database, 'salts', now.getTime() - DAY_MS, ahead)
+  await ensurePartitions(database, 'reports', now.getTime() - retentionDays * DAY_MS, ahead)
+  await dropPartitions(database, 'salts', dayOf(now.getTime() - DAY_MS))
+  await dropPartitions(database, 'reports', retentionStart(retentionDays, now))
 }

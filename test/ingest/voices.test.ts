@@ -1,0 +1,57 @@
+import t from 'tap'
+import { INTERVAL_MS } from '../../src/core/reports.ts'
+import { holdVoices, type Voice } from '../../src/ingest/voices.ts'
+
+const speaker = (id: string, network = 'net', intervalAt = INTERVAL_MS) => ({ serviceId: 1, intervalAt, network: Buffer.from(network), id })
+
+function open (stored: Voice[] = [], startedAt = 0) {
+  let now = 0
+  const reads: (number | undefined)[][] = []
+  const voices = holdVoices(async (intervalAt, serviceId) => {
+    reads.push([intervalAt, serviceId])
+    return stored
+  }, startedAt, () => now)
+  return { voices, reads, pass: (ms: number) => { now += ms } }
+}
+
+t.test('of one network three reports of a service and interval count', async t => {
+  const { voices } = open()
+  t.strictSame(['a', 'b', 'c', 'd', 'a'].map(id => voices.admit(speaker(id))), [true, true, true, false, true], 'the same report again is no new voice')
+  t.ok(voices.admit(speaker('d', 'another')))
+  t.ok(voices.admit(speaker('d', 'net', 2 * INTERVAL_MS)))
+  t.ok(voices.admit({ ...speaker('d'), serviceId: 2 }))
+})
+
+t.test('voices of a commit that failed are free again, but only after the database was asked', async t => {
+  const stored: Voice[] = []
+  const { voices, reads } = open(stored)
+  for (const id of ['a', 'b', 'c']) voices.admit(speaker(id))
+  voices.free([speaker('b'), speaker('c')])
+  // Nobody knows whether a commit that broke off was made: "c" was.
+  stored.push({ service_id: 1, id: 'a', network: Buffer.from('net') }, { service_id: 1, id: 'c', network: Buffer.from('net') })
+  t.type(voices.ready(1, INTERVAL_MS), Promise)
+  await voices.ready(1, INTERVAL_MS)
+  t.ok(reads.length > 0)
+  t.strictSame(['d', 'e', 'c'].map(id => voices.admit(speaker(id))), [true, false, true])
+})
+
+t.test('an interval from before the start is read before its first report, a later one is not', async t => {
+  const stored = ['a', 'b', 'c'].map(id => ({ service_id: 1, id, network: Buffer.from('net') }))
+  const { voices, reads } = open(stored, 1.5 * INTERVAL_MS)
+  t.equal(voices.ready(1, 2 * INTERVAL_MS), true)
+  await voices.ready(1, INTERVAL_MS)
+  t.strictSame(reads, [[INTERVAL_MS, 1]])
+  t.equal(voices.ready(1, INTERVAL_MS), true)
+  t.notOk(voices.admit(speaker('d')))
+})
+
+t.test('an interval forgotten for idleness is read again', async t => {
+  const { voices, reads, pass } = open()
+  voices.admit(speaker('a'))
+  pass(121_000)
+  voices.tidy()
+  t.type(voices.ready(1, INTERVAL_MS), Promise)
+  await voices.ready(1, INTERVAL_MS)
+  t.equal(reads.length, 2)
+  t.equal(voices.ready(1, 2 * INTERVAL_MS), true, 'a later one has nothing to remember')
+})

@@ -1,0 +1,95 @@
+import t from 'tap'
+import { Fault } from '../../src/core/faults.ts'
+import type { NewReport } from '../../src/core/reports.ts'
+import { openWriter } from '../../src/ingest/writer.ts'
+
+const report = (id: string): NewReport => ({
+  serviceId: 1,
+  intervalAt: 0,
+  id,
+  minute: 0,
+  region: 'ZZ',
+  deviceClass: 'unknown',
+  verdict: 2,
+  symptom: null,
+  impact: null,
+  network: null,
+  disposition: 0,
+  comment: null,
+  history: false
+})
+
+/** A store whose commits happen when the test says so. */
+function openStore () {
+  const stored = new Set<string>()
+  const commits: { ids: string[], done: () => void, fail: (error: Error) => void }[] = []
+  return {
+    commits,
+    insert: (batch: readonly NewReport[]) => new Promise<Set<string>>((resolve, reject) => commits.push({
+      ids: batch.map(({ id }) => id),
+      fail: reject,
+      done () {
+        const fresh = new Set(batch.map(({ id }) => id).filter(id => !stored.has(id)))
+        for (const id of fresh) stored.add(id)
+        resolve(fresh)
+      }
+    }))
+  }
+}
+
+t.test('what arrives during a commit goes out together with the next, and no answer precedes its commit', async t => {
+  const store = openStore()
+  const writer = openWriter({ insert: store.insert, onFailed: () => t.fail() })
+  const answers: string[] = []
+  const send = (id: string) => writer.write(report(id)).then(outcome => answers.push(`${id} ${outcome}`))
+  const sent = ['a', 'b', 'c', 'b'].map(send)
+  t.strictSame(store.commits.map(({ ids }) => ids), [['a']])
+  await new Promise(resolve => setImmediate(resolve))
+  t.strictSame(answers, [])
+  store.commits[0]!.done()
+  await new Promise(resolve => setImmediate(resolve))
+  t.strictSame(store.commits[1]!.ids, ['b', 'c', 'b'])
+  store.commits[1]!.done()
+  await Promise.all(sent)
+  t.strictSame(answers, ['a new', 'b new', 'c new', 'b duplicate'])
+  t.equal(writer.depth(), 0)
+})
+
+t.test('a full queue refuses instead of growing', async t => {
+  const store = openStore()
+  const writer = openWriter({ insert: store.insert, onFailed: () => t.fail(), queueMax: 3 })
+  const sent = ['a', 'b', 'c', 'd'].map(id => writer.write(report(id)))
+  await t.rejects(writer.write(report('e')), { code: 'overloaded', retryAfterS: 5 })
+  t.equal(writer.depth(), 4, 'one under way and three waiting')
+  store.commits[0]!.done()
+  await new Promise(resolve => setImmediate(resolve))
+  store.commits[1]!.done()
+  await writer.drain()
+  t.strictSame(await Promise.all(sent), ['new', 'new', 'new', 'new'])
+})
+
+t.test('a commit that fails fails its own reports, tells of them, and no other', async t => {
+  const store = openStore()
+  const failed: string[] = []
+  const writer = openWriter({ insert: store.insert, onFailed: batch => failed.push(...batch.map(({ id }) => id)) })
+  const first = writer.write(report('a'))
+  const second = writer.write(report('b'))
+  store.commits[0]!.fail(new Fault('unavailable', 'gone'))
+  await t.rejects(first, { code: 'unavailable' })
+  store.commits[1]!.done()
+  t.equal(await second, 'new')
+  t.strictSame(failed, ['a'])
+})
+
+t.test('a long queue goes out in batches of a bounded size', async t => {
+  const store = openStore()
+  const writer = openWriter({ insert: store.insert, onFailed: () => t.fail() })
+  const sent = Array.from({ length: 600 }, (_, i) => writer.write(report(String(i))))
+  for (let i = 0; i < 8 && writer.depth() > 0; i++) {
+    store.commits[i]?.done()
+    await new Promise(resolve => setImmediate(resolve))
+  }
+  await Promise.all(sent)
+  const sizes = store.commits.map(({ ids }) => ids.length)
+  t.ok(Math.max(...sizes) <= 256 && sizes.length <= 6, sizes.join(' '))
+})

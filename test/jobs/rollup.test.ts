@@ -1,0 +1,91 @@
+import fc from 'fast-check'
+import t, { type Test } from 'tap'
+import type { NewReport } from '../../src/core/reports.ts'
+import { INTERVAL_MS } from '../../src/core/reports.ts'
+import { floorTo, MINUTE_MS } from '../../src/core/time.ts'
+import { openDatabase, type Database } from '../../src/db/client.ts'
+import { insertReports } from '../../src/db/reports.ts'
+import { prune } from '../../src/jobs/prune.ts'
+import { rollup } from '../../src/jobs/rollup.ts'
+import { createDatabase } from '../database.ts'
+
+const NOW = new Date('2026-01-10T12:00:30Z')
+
+const open = async (t: Test): Promise<Database> => {
+  const { connection } = await createDatabase(t)
+  const database = openDatabase(connection, { onError: () => {}, answerTimeoutMs: 0 })
+  t.teardown(() => database.close())
+  await prune(database, 30, NOW)
+  return database
+}
+
+const anyReport: fc.Arbitrary<NewReport> = fc.record({
+  serviceId: fc.integer({ min: 1, max: 3 }),
+  id: fc.uuid({ version: 8 }),
+  minute: fc.integer({ min: 0, max: 5 * 24 * 60 }).map(ago => floorTo(NOW.getTime(), MINUTE_MS) - ago * MINUTE_MS),
+  region: fc.constantFrom('ZZ', 'CA', 'CA-ON', 'US-NY'),
+  deviceClass: fc.constantFrom('unknown', 'iphone', 'mac'),
+  verdict: fc.integer({ min: 0, max: 2 }),
+  disposition: fc.constantFrom(0, 0, 0, 1),
+  history: fc.boolean()
+}).map(report => ({ ...report, intervalAt: floorTo(report.minute, INTERVAL_MS), symptom: null, impact: null, network: null, comment: null }))
+
+/** What windows ought to hold, counted from the reports in the plainest way. */
+const COUNTED = `select service_id, minute, region, device_class, count(*) filter (where verdict = 0)::int as working,
+    count(*) filter (where verdict = 1)::int as degraded, count(*) filter (where verdict = 2)::int as down,
+    count(*) filter (where verdict = 0 and not late)::int as seen_working, count(*) filter (where verdict = 1 and not late)::int as seen_degraded,
+    count(*) filter (where verdict = 2 and not late)::int as seen_down
+  from reports where disposition = 0 group by 1, 2, 3, 4 order by 1, 2, 3, 4`
+
+t.test('windows hold what reports say, however these came, and again after a second recount', async t => {
+  const database = await open(t)
+  await fc.assert(fc.asyncProperty(fc.array(fc.array(anyReport, { minLength: 1, maxLength: 40 }), { minLength: 1, maxLength: 4 }), async batches => {
+    for (const batch of batches) {
+      const fresh = await insertReports(database, batch, 1, NOW)
+      t.equal(fresh.size, new Set(batch.map(({ id }) => id)).size - batch.filter(({ id }) => !fresh.has(id)).length)
+    }
+    await rollup(database)
+    const windows = await database.query('select * from windows order by 1, 2, 3, 4')
+    t.strictSame(windows, await database.query(COUNTED))
+    t.strictSame(await database.query('select * from stale_minutes'), [])
+    t.equal(await rollup(database), -Infinity, 'nothing is stale')
+  }), { numRuns: 15 })
+})
+
+t.test('two rollups at once and reports between them lose no mark', async t => {
+  const database = await open(t)
+  const reports = fc.sample(anyReport, { numRuns: 400, seed: 7 })
+  const ingest = async () => {
+    for (let i = 0; i < reports.length; i += 10) await insertReports(database, reports.slice(i, i + 10), 1, NOW)
+  }
+  const recounting = async () => {
+    for (let i = 0; i < 8; i++) await rollup(database)
+  }
+  await Promise.all([ingest(), recounting(), recounting()])
+  await rollup(database)
+  t.strictSame(await database.query('select * from windows order by 1, 2, 3, 4'), await database.query(COUNTED))
+})
+
+t.test('a cell that lost all its reports goes, and its neighbours stay', async t => {
+  const database = await open(t)
+  const [first, second] = fc.sample(anyReport, { numRuns: 2, seed: 3 }).map((report, i) => ({
+    ...report, serviceId: 1, minute: NOW.getTime() - NOW.getTime() % MINUTE_MS, intervalAt: floorTo(NOW.getTime(), INTERVAL_MS), disposition: 0, region: ['CA', 'US'][i]!
+  }))
+  await insertReports(database, [first!, second!], 1, NOW)
+  await rollup(database)
+  await database.query('update reports set disposition = 2 where id = $1', [first!.id])
+  await database.query('insert into stale_minutes select service_id, minute from reports where id = $1', [first!.id])
+  await rollup(database)
+  t.strictSame((await database.query('select region from windows')).map(row => row['region']), ['US'])
+})
+
+t.test('stale minutes of long ago are recounted day by day, the newest first', async t => {
+  const database = await open(t)
+  const [report] = fc.sample(anyReport, { numRuns: 1, seed: 5 })
+  for (let day = 0; day < 6; day++) {
+    const minute = floorTo(NOW.getTime(), MINUTE_MS) - day * 2 * 24 * 60 * MINUTE_MS
+    await insertReports(database, [{ ...report!, id: `00000000-0000-8000-8000-00000000000${day}`, disposition: 0, minute, intervalAt: floorTo(minute, INTERVAL_MS) }], 1, NOW)
+  }
+  t.equal(await rollup(database), -Infinity)
+  t.strictSame(await database.query('select * from windows order by 1, 2, 3, 4'), await database.query(COUNTED))
+})
