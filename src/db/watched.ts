@@ -18,12 +18,15 @@ export async function readWatched (db: Db, from: number, to: number): Promise<St
   return rows.map(({ first, last }) => ({ from: first.getTime(), to: last.getTime() + MINUTE_MS }))
 }
 
-/** The minutes of `[from, to)` (ms) in which somebody watched a service, its imported history among them, merged. */
-export async function readServiceWatched (
-  db: Db, { historyFrom, historyTo }: { historyFrom: Date | null, historyTo: Date | null }, from: number, to: number
-): Promise<Stretch[]> {
-  const live = await readWatched(db, from, to)
-  if (historyFrom === null || historyTo === null) return live
-  const past = { from: Math.max(from, historyFrom.getTime()), to: Math.min(to, historyTo.getTime() + MINUTE_MS) }
+/** The minutes of `[from, to)` (ms) in which somebody watched a service, those of its imported history among them, merged. */
+export async function readServiceWatched (db: Db, serviceId: number, from: number, to: number): Promise<Stretch[]> {
+  const [live, [history]] = await Promise.all([
+    readWatched(db, from, to),
+    db.query<{ history_from: Date | null, history_to: Date | null }>('select history_from, history_to from services where id = $1', [serviceId])
+  ])
+  const past = {
+    from: Math.max(from, history?.history_from?.getTime() ?? Infinity),
+    to: Math.min(to, (history?.history_to?.getTime() ?? -Infinity) + MINUTE_MS)
+  }
   return past.from < past.to ? mergeStretches([past, ...live]) : live
 }

@@ -50,7 +50,7 @@ export const breakdowns: Routes<{ db: Db, catalog: () => Catalog, clock: Clock }
     const scope = { region, deviceClass: ALL }
     const division: Division = by === 'device_class' ? by : region === ALL ? 'country' : 'subdivision'
 
-    const watched = await readServiceWatched(db, service, from, end)
+    const watched = await readServiceWatched(db, service.id, from, end)
     const judged = (await readBaselines(db, service.id, [], floorTo(from, HOUR_MS), end)).map(({ hour }) => ({ from: hour, to: hour + HOUR_MS }))
     const cells = await readDivided(db, service.id, division, scope, from, end, commonStretches(watched, mergeStretches(judged)))
     const keys = cells.map(({ key }) => scopeKey(division === 'device_class' ? { region, deviceClass: key } : { region: key, deviceClass: ALL }))

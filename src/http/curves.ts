@@ -69,7 +69,7 @@ async function readCurve (db: Db, service: Service, scope: Scope, grid: Grid, no
   const [tallies, hours, watched, outages, judgedUntil] = await Promise.all([
     readTallies(db, service.id, scope, grid.from, grid.to, grid.widthMs),
     readBaselines(db, service.id, [key], floorTo(grid.from, HOUR_MS), grid.to),
-    readServiceWatched(db, service, grid.from, grid.to),
+    readServiceWatched(db, service.id, grid.from, grid.to),
     readOutagesWithin(db, service.id, new Date(grid.from), new Date(grid.to)),
     findJudgedUntil(db)
   ])

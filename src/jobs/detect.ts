@@ -209,7 +209,7 @@ export async function readDeviceImpact (db: Db, service: Service, figures: Outag
   const from = figures.onsetAt
   const end = figures.resolvedAt ?? figures.dismissedAt ?? to
   const scope = { region: figures.scope.region, deviceClass: ALL }
-  const watched = await readServiceWatched(db, service, from, end)
+  const watched = await readServiceWatched(db, service.id, from, end)
   const cells = await readDivided(db, service.id, 'device_class', scope, from, end, watched)
   const keys = cells.map(({ key }) => scopeKey({ ...scope, deviceClass: key }))
   const baselines = await readBaselines(db, service.id, keys, floorTo(from, HOUR_MS), end)

@@ -1,0 +1,76 @@
+import { pino } from 'pino'
+import t from 'tap'
+import { MINUTE_MS } from '../../src/core/time.ts'
+import { openDatabase } from '../../src/db/client.ts'
+import { readCatalog } from '../../src/db/services.ts'
+import { startJobs } from '../../src/jobs/clock.ts'
+import { detect, loadJudging } from '../../src/jobs/detect.ts'
+import { rollup } from '../../src/jobs/rollup.ts'
+import { addressOf, openTestApp } from '../app.ts'
+
+const START = new Date('2012-11-18T12:00:00Z')
+
+t.test('jobs run on one instance, and move when it goes', async t => {
+  const app = await openTestApp(t, { now: START })
+  const database = openDatabase(app.connection, { onError: () => {}, answerTimeoutMs: 0 })
+  t.teardown(() => database.close())
+  const errors: unknown[] = []
+  const second = startJobs({ database, connection: app.connection, clock: { now: () => app.now, speed: 1 }, retentionDays: 30, onError: error => errors.push(error), ticking: false })
+  t.teardown(() => second.stop())
+  const judgedUntil = async () => (await app.database.query('select judged_until from judging'))[0]!['judged_until'].toISOString()
+
+  app.now = new Date(START.getTime() + 3 * MINUTE_MS)
+  await second.tick()
+  t.equal(await judgedUntil(), '2012-11-18T12:00:00.000Z', 'the second does not lead')
+  await app.jobs.tick()
+  t.equal(await judgedUntil(), '2012-11-18T12:02:00.000Z')
+  await app.jobs.stop()
+  app.now = new Date(START.getTime() + 5 * MINUTE_MS)
+  await second.tick()
+  t.equal(await judgedUntil(), '2012-11-18T12:04:00.000Z', 'it leads when the first has gone')
+  t.strictSame(errors, [])
+})
+
+t.test('two that judge the same minutes write them once', async t => {
+  const app = await openTestApp(t, { now: START })
+  for (let i = 0; i < 40; i++) await app.report({ service: 'imessage', verdict: 'down' }, addressOf(i))
+  app.now = new Date(START.getTime() + 90_000)
+  const services = [...(await readCatalog(app.database)).services.values()]
+  await rollup(app.database)
+  const [one, other] = [await loadJudging(app.database), await loadJudging(app.database)]
+  const until = START.getTime() + MINUTE_MS
+  const outcomes = await Promise.all([detect(app.database, one, services, until), detect(app.database, other, services, until)])
+  t.strictSame(outcomes.sort(), [false, true])
+  t.equal((await app.database.query('select * from outages')).length, 1)
+  t.equal((await app.database.query("select * from outage_events where type = 'suspected'")).length, 1)
+})
+
+t.test('a job that fails is told and does not end the others', async t => {
+  const app = await openTestApp(t, { now: START })
+  const failed: string[] = []
+  await app.jobs.stop()
+  const database = openDatabase(app.connection, { onError: () => {}, answerTimeoutMs: 0 })
+  t.teardown(() => database.close())
+  const jobs = startJobs({ database, connection: app.connection, clock: { now: () => app.now, speed: 1 }, retentionDays: 30, onError: (_, job) => failed.push(job), ticking: false })
+  t.teardown(() => jobs.stop())
+  await app.database.query('alter table windows rename to elsewhere')
+  await app.report({ service: 'imessage', verdict: 'down' })
+  app.now = new Date(START.getTime() + 2 * MINUTE_MS)
+  await jobs.tick()
+  t.strictSame(failed, ['lead'])
+  await app.database.query('alter table elsewhere rename to windows')
+  await jobs.tick()
+  t.strictSame(failed, ['lead'])
+  t.equal((await app.database.query('select * from windows')).length, 1)
+})
+
+t.test('on a fast clock a mark covers the minutes since the last', async t => {
+  let now = START
+  const app = await openTestApp(t, { clock: { now: () => now, speed: 60 }, logger: pino({ level: 'silent' }) })
+  now = new Date(START.getTime() + 4 * MINUTE_MS)
+  await app.jobs.tick()
+  now = new Date(START.getTime() + 20 * MINUTE_MS)
+  await app.jobs.tick()
+  const minutes = (await app.database.query('select minute from watched order by 1')).map(row => (row['minute'].getTime() - START.getTime()) / MINUTE_MS)
+  t.strictSame(minutes, [0, 1, 2, 3, 4, 20], 'but not a stretch longer than five real seconds')
+})
