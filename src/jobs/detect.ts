@@ -30,6 +30,8 @@ export interface Judging {
   judgedUntil: number
   states: Map<number, DetectorState>
   openOutages: Map<number, string>
+  /** By service and scope: the start (ms) of a run that enough networks stood behind. A longer run has no fewer. */
+  heardSince: Map<string, number>
 }
 
 /** Reads where judging stands: the newest checkpoints, and folds into them what was judged since. */
@@ -54,7 +56,7 @@ export async function loadJudging (db: Db): Promise<Judging> {
     from = to
   }
   const openOutages = new Map((await readOpenOutages(db)).map(({ serviceId, id }) => [serviceId, id]))
-  return { judgedUntil, states, openOutages }
+  return { judgedUntil, states, openOutages, heardSince: new Map() }
 }
 
 const NONE: ReadonlySet<string> = new Set()
@@ -142,7 +144,7 @@ async function judgeChunk (db: Db, judging: Judging, services: readonly Service[
     for (const [serviceId, state] of judging.states) {
       const { claims, expectation } = advance(state, chunk.windowOf(serviceId, start))
       if (expectation !== null) findings.expectations.push({ serviceId, expectation })
-      const networks = await askNetworks(db, serviceId, claims)
+      const networks = await askNetworks(db, judging, serviceId, claims)
       const tooFew = [...networks].filter(([, count]) => count < NETWORKS_MIN)
       for (const [scope, count] of tooFew) findings.withheld.push({ serviceId, minute: start, scope, networks: count })
       const decision = decide(state, new Set(tooFew.map(([scope]) => scope)))
@@ -170,10 +172,17 @@ export function noteDecision (found: Found[], { outage, transitions }: Decision,
   }
 }
 
-async function askNetworks (db: Db, serviceId: number, claims: readonly Claim[]): Promise<Map<string, number>> {
+/** The networks behind each claim, by scope; one whose run is known to have enough is not counted again once confirmed. */
+async function askNetworks (db: Db, { states, heardSince }: Judging, serviceId: number, claims: readonly Claim[]): Promise<Map<string, number>> {
   const networks = new Map<string, number>()
+  const confirmed = states.get(serviceId)?.outage?.figures.confirmedAt != null
   for (const { scope, since, until } of claims) {
-    networks.set(scopeKey(scope), await countNetworks(db, serviceId, scope, since, until))
+    const key = scopeKey(scope)
+    const heard = heardSince.get(`${serviceId} ${key}`)
+    if (confirmed && heard !== undefined && since <= heard) continue
+    const count = await countNetworks(db, serviceId, scope, since, until)
+    networks.set(key, count)
+    if (count >= NETWORKS_MIN) heardSince.set(`${serviceId} ${key}`, since)
   }
   return networks
 }
