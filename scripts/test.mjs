@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { setTimeout as delay } from 'node:timers/promises'
-import pg from 'pg'
+import { canConnect } from '../dist/db/client.js'
 import { startEmbedded } from '../dist/embedded/postgres.js'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
@@ -39,16 +39,10 @@ function isAlive (pid) {
   }
 }
 
-async function isReady (connection) {
-  const client = new pg.Client({ ...connection, connectionTimeoutMillis: 2_000 })
-  client.on('error', () => {})
-  return client.connect().then(() => client.end()).then(() => true, () => false)
-}
-
 /** A cluster in `folder`; the environment that leads the test files to it. */
 async function startCluster (folder) {
   const { connection, stop } = await startEmbedded({
-    dataDir: join(folder, 'database'), isReady, log: (message, detail) => { if (message !== 'created the embedded database') console.error(message, detail) }, throwAway: true
+    dataDir: join(folder, 'database'), isReady: canConnect, log: (message, detail) => { if (message !== 'created the embedded database') console.error(message, detail) }, throwAway: true
   })
   const { user, database, host, port } = connection
   // The person's own PG… variables must not lead a test elsewhere.

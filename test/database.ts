@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
 import t, { type Test } from 'tap'
+import { canConnect } from '../src/db/client.ts'
 import { migrate } from '../src/db/migrate.ts'
 import { startEmbedded, type EmbeddedConnection } from '../src/embedded/postgres.ts'
 
@@ -37,13 +38,6 @@ export async function createDatabase (t: Pick<Test, 'teardown'>, options: { migr
   return { url, connection: { connectionString: url }, name }
 }
 
-/** Answers the startEmbedded's question whether the database takes connections. */
-export async function isReady (connection: EmbeddedConnection): Promise<boolean> {
-  const client = new pg.Client({ ...connection, connectionTimeoutMillis: 2_000 })
-  client.on('error', () => {})
-  return client.connect().then(() => client.end()).then(() => true, () => false)
-}
-
 /** A temporary folder for an embedded database, removed when `t` ends. */
 export async function makeStateFolder (t: Pick<Test, 'teardown'>): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'groundswell-test-'))
@@ -63,7 +57,7 @@ async function findServer (): Promise<string> {
 
 async function startOwn (): Promise<string> {
   const dataDir = await makeStateFolder(t)
-  const { connection, stop } = await startEmbedded({ dataDir, isReady, log: () => {}, throwAway: true })
+  const { connection, stop } = await startEmbedded({ dataDir, isReady: canConnect, log: () => {}, throwAway: true })
   t.teardown(stop)
   return `postgresql://${connection.user}@/${connection.database}?host=${encodeURIComponent(connection.host)}&port=${connection.port}`
 }

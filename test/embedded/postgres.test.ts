@@ -11,13 +11,14 @@ import t, { type Test } from 'tap'
 import ts from 'typescript'
 import { findProcess } from '../../src/embedded/ground.ts'
 import { defaultDataDir, joinEmbedded, startEmbedded, type EmbeddedConnection, type EmbeddedPostgres } from '../../src/embedded/postgres.ts'
-import { isReady, makeStateFolder } from '../database.ts'
+import { canConnect } from '../../src/db/client.ts'
+import { makeStateFolder } from '../database.ts'
 
 const isRoot = process.getuid?.() === 0
 const NOBODY = 65_534
 
 const SEED = await makeStateFolder(t)
-await (await startEmbedded({ dataDir: SEED, isReady, log: () => {}, throwAway: true })).stop()
+await (await startEmbedded({ dataDir: SEED, isReady: canConnect, log: () => {}, throwAway: true })).stop()
 
 /** A state folder that was used before: a copy costs a tenth of a first start. */
 async function makeUsedFolder (t: Test): Promise<string> {
@@ -29,7 +30,7 @@ async function makeUsedFolder (t: Test): Promise<string> {
 /** Starts it in this process; stopped when `t` ends. */
 async function start (t: Test, dataDir: string, options: { throwAway: boolean } = { throwAway: true }): Promise<EmbeddedPostgres & { logged: string[] }> {
   const logged: string[] = []
-  const running = await startEmbedded({ dataDir, isReady, log: message => { logged.push(message) }, ...options })
+  const running = await startEmbedded({ dataDir, isReady: canConnect, log: message => { logged.push(message) }, ...options })
   t.teardown(running.stop)
   return { ...running, logged }
 }
@@ -114,7 +115,7 @@ t.test('starts in an empty folder that only its account may enter, and keeps wha
   t.equal((await stat(folder)).mode & 0o777, 0o700)
   t.same((await query(first.connection, 'show listen_addresses')).rows, [{ listen_addresses: '' }])
   await first.stop()
-  t.notOk(await isReady(first.connection))
+  t.notOk(await canConnect(first.connection))
   const second = await start(t, folder)
   t.same((await query(second.connection, 'select word from kept')).rows, [{ word: 'still here' }])
   t.same([first.logged, second.logged], [['created the embedded database'], []])
@@ -234,7 +235,7 @@ t.test('folders that are not for it are refused, untouched', async t => {
   const outer = await makeStateFolder(t)
   if (isRoot) await chmod(outer, 0o711)
   const refuse = (dataDir: string, message: RegExp) =>
-    t.rejects(startEmbedded({ dataDir, isReady, log: () => {} }), { reason: 'unusable', message })
+    t.rejects(startEmbedded({ dataDir, isReady: canConnect, log: () => {} }), { reason: 'unusable', message })
 
   const full = join(outer, 'full')
   await mkdir(full, { mode: 0o755 })
