@@ -7,7 +7,7 @@ import pg from 'pg'
 import t, { type Test } from 'tap'
 import { canConnect } from '../src/db/client.ts'
 import { migrate } from '../src/db/migrate.ts'
-import { startEmbedded, type EmbeddedConnection } from '../src/embedded/postgres.ts'
+import { startEmbedded } from '../src/embedded/postgres.ts'
 
 const MIGRATIONS = new URL('../migrations/', import.meta.url)
 /** Any constant: it only has to differ from the service's own locks. */

@@ -77,7 +77,8 @@ export const batches: Routes<{ db: Db, intake: ImportIntake, store: BulkStore, n
 
   app.post('/reports/batch', {
     bodyLimit: ARRAY_BYTES_MAX,
-    onRequest: requireToken(db, 'import', now),
+    // After the limit, which counts whoever asks, and before the body is read.
+    preParsing: requireToken(db, 'import', now),
     schema: {
       summary: 'Many reports at once, with a token of scope import',
       description: `A JSON array of up to ${ARRAY_ITEMS_MAX} items, or ${NDJSON} of up to ${LINES_MAX} lines, committed as it flows.`,
@@ -103,7 +104,7 @@ export const batches: Routes<{ db: Db, intake: ImportIntake, store: BulkStore, n
 }
 
 function * itemsOfArray (body: unknown): Generator<Item> {
-  if (body === undefined || body === null) return
+  if (body === undefined) return
   if (!Array.isArray(body)) throw new Fault('invalid', 'The body is not a JSON array of reports.', { errors: [{ pointer: '', detail: 'Expected an array of reports.' }] })
   if (body.length > ARRAY_ITEMS_MAX) throw new Fault('too-large', `An array has at most ${ARRAY_ITEMS_MAX} reports; send more as ${NDJSON}.`)
   for (const value of body) yield itemOf(value)

@@ -1,14 +1,40 @@
+// The description of all calls, `/openapi.json`, and the page that shows it, `/docs`.
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
-import { createJsonSchemaTransform, type jsonSchemaTransformObject } from 'fastify-type-provider-zod'
+import { createJsonSchemaTransform, createJsonSchemaTransformObject } from 'fastify-type-provider-zod'
+import { z } from 'zod'
+import { PROBLEM_TYPE } from './problems.ts'
 import { AN_HOUR } from './schemas.ts'
 
 const VERSION = '0.1.0'
 
-/** `/openapi.json` (3.1, from the schemas that check the requests) and `/docs`, which loads nothing from elsewhere. */
-export const documentation = fastifyPlugin(async (app: FastifyInstance, { transformObject }: { transformObject: typeof jsonSchemaTransformObject }) => {
+/** The page brings its own scripts and nothing else; its styles are set by them as well. */
+const PAGE_POLICY = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+/** What every refusal looks like (RFC 9457). */
+export const Problem = z.looseObject({
+  type: z.string().describe('A path under /problems/ that says what it means and what to do'),
+  title: z.string(),
+  status: z.int(),
+  detail: z.string(),
+  errors: z.array(z.object({
+    pointer: z.string().describe('RFC 6901; of a parameter, "/" and its name'),
+    detail: z.string(),
+    in: z.enum(['query', 'path']).optional().describe('Where the field is, when not in the body')
+  })).optional().describe('The fields that are wrong'),
+  request_id: z.string().optional()
+}).meta({ id: 'Problem' })
+
+const zodToJsonConfig: NonNullable<Parameters<typeof createJsonSchemaTransform>[0]['zodToJsonConfig']> = {
+  // A pattern of four hundred characters says no more than the format does.
+  override: ({ jsonSchema }) => { if (jsonSchema.format === 'date-time') delete jsonSchema.pattern }
+}
+
+/** Collects the calls that are registered after it, from the schemas that check their requests. */
+export const describeCalls = fastifyPlugin(async (app: FastifyInstance) => {
+  const transform = createJsonSchemaTransform({ zodToJsonConfig })
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.1',
@@ -20,18 +46,25 @@ export const documentation = fastifyPlugin(async (app: FastifyInstance, { transf
       },
       components: { securitySchemes: { token: { type: 'http', scheme: 'bearer', description: 'gsw_<id>_<secret>, made by "groundswell token create"' } } }
     },
-    transform: createJsonSchemaTransform({
-      zodToJsonConfig: {
-        // A pattern of four hundred characters says no more than the format does.
-        override: ({ jsonSchema }) => { if (jsonSchema.format === 'date-time') delete jsonSchema.pattern }
-      }
-    }),
-    transformObject
+    transform: document => {
+      const { schema } = document
+      const response = { ...schema?.response as object, default: { description: 'A problem', content: { [PROBLEM_TYPE]: { schema: Problem } } } }
+      return transform(schema === undefined ? document : { ...document, schema: { ...schema, response } })
+    },
+    transformObject: createJsonSchemaTransformObject({ zodToJsonConfig })
   })
-  await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: true, theme: { title: 'Groundswell' } })
+})
+
+/** `/openapi.json` (3.1) and `/docs`, which loads nothing from elsewhere. */
+export async function documentation (app: FastifyInstance): Promise<void> {
+  app.addHook('onRoute', ({ url, config }) => {
+    // Whatever a browser says that it accepts of a page's parts.
+    if (url.startsWith('/docs') && config !== undefined) config.produces = []
+  })
+  await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: PAGE_POLICY, theme: { title: 'Groundswell' } })
   let document: string | undefined
   app.get('/openapi.json', { schema: { hide: true } }, async (_request, reply) => {
     document ??= JSON.stringify(app.swagger())
     return reply.header('cache-control', AN_HOUR).type('application/json; charset=utf-8').send(document)
   })
-})
+}

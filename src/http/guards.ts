@@ -2,7 +2,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import '@fastify/accepts'
 import rateLimit from '@fastify/rate-limit'
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyRequest, HookHandlerDoneFunction } from 'fastify'
 import { Fault } from '../core/faults.ts'
 import type { TokenScope } from '../core/vocabulary.ts'
 import type { Db } from '../db/client.ts'
@@ -38,7 +38,7 @@ export async function limitRequests (app: FastifyInstance, name: string, { max, 
   })
 }
 
-const TOKEN = /^Bearer +gsw_([a-z0-9]{1,32})_([A-Za-z0-9_-]{1,128})$/
+const TOKEN = /^[Bb][Ee][Aa][Rr][Ee][Rr] +gsw_([a-z0-9]{1,32})_([A-Za-z0-9_-]{1,128})$/
 
 /**
  * Lets a request pass whose bearer token has the scope, before its body is read.
@@ -69,7 +69,7 @@ const NO_HASH = Buffer.alloc(32)
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** The media types that a route can answer with, the preferred one first; JSON when it does not say. */
+    /** The media types that a route can answer with, the preferred one first; JSON when it does not say, none: whatever. */
     produces?: readonly string[]
   }
 }
@@ -79,19 +79,48 @@ const JSON_ONLY = ['application/json'] as const
 /** The type to answer with. @throws Fault `not-acceptable` when Accept takes none that the route can send. */
 export function negotiate (request: FastifyRequest): string {
   const produces = request.routeOptions.config.produces ?? JSON_ONLY
-  if (request.headers.accept === undefined) return produces[0]!
-  const type = request.accepts().type([...produces])
+  if (request.headers.accept === undefined || produces.length === 0) return produces[0] ?? ''
+  // Whoever accepts a type in UTF-8 alone is served as well.
+  const type = request.accepts().type(produces.flatMap(type => [type, `${type};charset=utf-8`]))
   if (typeof type !== 'string') throw new Fault('not-acceptable', `This call can answer with ${produces.join(', ')}.`)
-  return type
+  return type.split(';', 1)[0]!
 }
 
-/** Refuses what nobody could read, and sets what every answer carries. */
+/** Refuses what nobody could read or answer, and sets what every answer carries. */
 export function dressAnswers (app: FastifyInstance): void {
-  app.addHook('onRequest', async (request: FastifyRequest, reply: FastifyReply) => {
-    reply.header('x-content-type-options', 'nosniff')
-    if (!reply.hasHeader('content-security-policy')) reply.header('content-security-policy', CONTENT_POLICY)
-    if (request.method !== 'OPTIONS' && !request.is404) negotiate(request)
+  app.addHook('onRequest', (request, reply, done) => {
+    reply.header('x-content-type-options', 'nosniff').header('content-security-policy', CONTENT_POLICY)
+    refuseUnfit(request, done)
   })
+}
+
+function refuseUnfit (request: FastifyRequest, done: HookHandlerDoneFunction): void {
+  const { headers, raw: { httpVersion } } = request
+  if (headers.host === undefined && httpVersion === '1.1') return done(new Fault('malformed', 'An HTTP/1.1 request has a Host header.'))
+  if ((headers['content-encoding'] ?? 'identity') !== 'identity') return done(new Fault('unsupported-media-type', 'Send the body without a content encoding.'))
+  try {
+    if (request.method !== 'OPTIONS' && !request.is404) negotiate(request)
+    done()
+  } catch (error) {
+    done(error as Fault)
+  }
+}
+
+/** Gives each answer of `app` that may be kept its ETag, and answers 304 to whoever has it already (RFC 9110 §13.1.2). */
+export function tagAnswers (app: FastifyInstance): void {
+  app.addHook('onSend', async (request, reply, payload) => {
+    if (reply.statusCode !== 200 || typeof payload !== 'string') return payload
+    const tag = `"${createHash('sha1').update(payload).digest('base64url')}"`
+    reply.header('etag', tag)
+    if (!names(request.headers['if-none-match'], tag)) return payload
+    reply.code(304).removeHeader('content-type')
+    return null
+  })
+}
+
+/** Whether If-None-Match names a tag: `*` names any, and weak ones are compared like strong ones. */
+function names (ifNoneMatch: string | undefined, tag: string): boolean {
+  return ifNoneMatch !== undefined && (ifNoneMatch.trim() === '*' || ifNoneMatch.split(',').some(given => given.trim().replace(/^W\//, '') === tag))
 }
 
 /** Nothing is loaded and nothing runs; pictures and pages bring their own style. */

@@ -1,6 +1,5 @@
 import { z } from 'zod'
 import { Fault } from '../core/faults.ts'
-import { problemPages } from './problems.ts'
 import type { Routes } from './schemas.ts'
 
 const Alive = z.object({ status: z.literal('ok') })
@@ -21,5 +20,4 @@ export const operations: Routes<{ unreadiness: () => Promise<string | undefined>
     reply.header('cache-control', 'no-store')
     return { status: 'ready' as const }
   })
-  await problemPages(app)
 }

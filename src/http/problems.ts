@@ -1,7 +1,8 @@
 // Every refusal leaves through here, as RFC 9457 problem details; so do the pages that explain them.
+import { randomUUID } from 'node:crypto'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import type { Socket } from 'node:net'
-import type { z } from 'zod'
+import type { Duplex } from 'node:stream'
+import { z } from 'zod'
 import { Fault, FAULT_CODES, type FaultCode, type FieldError } from '../core/faults.ts'
 import { isUnavailable } from '../db/client.ts'
 
@@ -29,6 +30,8 @@ export const PROBLEMS: Record<FaultCode, { status: number, title: string, help: 
 }
 
 export const PROBLEM_TYPE = 'application/problem+json'
+/** Fields named in one problem at most. */
+const ERRORS_MAX = 100
 const RETRY_AFTER_S = 2
 
 /** A problem document; a fault may add members of its own. */
@@ -60,7 +63,7 @@ export function sendFault (reply: FastifyReply, fault: Fault): FastifyReply {
 /** Makes every error of an app a problem; what nobody expected is logged and told as `internal`. */
 export function answerProblems (app: FastifyInstance): void {
   app.setErrorHandler((error: FastifyError, request, reply) => {
-    const fault = faultOf(error)
+    const fault = listAll(faultOf(error), error, request)
     if (fault.code === 'internal' || fault.code === 'unavailable') request.log.error({ err: error, request_id: request.id }, fault.message)
     return sendFault(reply, fault)
   })
@@ -72,7 +75,8 @@ const FRAMEWORK_FAULTS: Record<string, [FaultCode, string]> = {
   FST_ERR_CTP_EMPTY_JSON_BODY: ['malformed', 'The body is empty; a JSON object was expected.'],
   FST_ERR_CTP_INVALID_JSON_BODY: ['malformed', 'The body is not JSON.'],
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: ['malformed', 'The body is not as long as Content-Length says.'],
-  FST_ERR_BAD_URL: ['malformed', 'The path is not validly percent-encoded.']
+  FST_ERR_BAD_URL: ['malformed', 'The path is not validly percent-encoded.'],
+  FST_ERR_MAX_PARAM_LENGTH: ['not-found', 'Nothing has so long a name or id.']
 }
 
 /** The fault that an error of the framework's, the database's or our own amounts to. */
@@ -95,7 +99,7 @@ export function faultOfZod (error: z.ZodError, part: 'body' | 'query' | 'path', 
   if (part === 'path') return new Fault('not-found', 'Nothing has this name or id.')
   const where = part === 'query' ? { in: 'query' as const } : {}
   let malformed = false
-  const errors: FieldError[] = error.issues.flatMap(issue => {
+  const errors = eachOnce(error.issues.flatMap((issue): FieldError[] => {
     const path = issue.path.map(String)
     if (issue.code === 'unrecognized_keys') {
       malformed = true
@@ -108,10 +112,66 @@ export function faultOfZod (error: z.ZodError, part: 'body' | 'query' | 'path', 
     const missing = issue.code === 'invalid_type' && !present(sent, issue.path)
     const detail = missing ? `This is required: expected ${issue.expected}.` : `${issue.message}.`
     return [{ pointer: pointerOf(path), detail, ...where }]
-  })
+  }))
   return malformed
     ? new Fault('malformed', `The ${part} has members that are not known here, or twice; \`errors\` names them.`, { errors })
     : new Fault('invalid', `The ${part} is not valid; \`errors\` says where and what was expected.`, { errors })
+}
+
+/** The first error of each field, and no more than ERRORS_MAX. */
+function eachOnce (errors: readonly FieldError[]): FieldError[] {
+  const first = new Map<string, FieldError>()
+  for (const error of errors) {
+    const key = `${error.in ?? 'body'} ${error.pointer}`
+    if (!first.has(key)) first.set(key, error)
+  }
+  return [...first.values()].slice(0, ERRORS_MAX)
+}
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** What a route's schema cannot check of its body or query: a throw of Fault `invalid` names the fields. */
+    check?: (part: never) => void
+  }
+}
+
+/**
+ * A refused body or query with whatever else is wrong in the request, so that one answer lists all: parameters beside a
+ * bad body, and what the route's own check says of the fields that are sound.
+ */
+function listAll (fault: Fault, { validationContext }: FastifyError, request: FastifyRequest): Fault {
+  if (validationContext !== 'body' && validationContext !== 'querystring') return fault
+  if (validationContext === 'body' && request.body == null && isBodiless(request)) {
+    const detail = 'The body is empty; a JSON object was expected.'
+    return new Fault('malformed', detail, { errors: [{ pointer: '', detail }] })
+  }
+  const { schema, config } = request.routeOptions
+  const { body, querystring } = schema as { body?: z.ZodType, querystring: z.ZodType }
+  const query = validationContext === 'body' ? querystring.safeParse(request.query).error : undefined
+  const beside = query === undefined ? undefined : faultOfZod(query, 'query', request.query)
+  const further = errorsOfCheck(config.check as ((part: unknown) => void) | undefined, body ?? querystring, body === undefined ? request.query : request.body)
+  const errors = eachOnce([...fault.errors, ...beside?.errors ?? [], ...further])
+  return beside?.code === 'malformed' && fault.code === 'invalid'
+    ? new Fault('malformed', beside.message, { errors })
+    : new Fault(fault.code, fault.message, { errors })
+}
+
+function errorsOfCheck (check: ((part: unknown) => void) | undefined, schema: z.ZodType, sent: unknown): readonly FieldError[] {
+  if (check === undefined || !(schema instanceof z.ZodObject) || typeof sent !== 'object' || sent === null) return []
+  const sound = Object.entries(schema.shape as Record<string, z.ZodType>).flatMap(([name, field]) => {
+    const { success, data } = field.safeParse((sent as Record<string, unknown>)[name])
+    return success ? [[name, data] as const] : []
+  })
+  try {
+    check(Object.fromEntries(sound))
+    return []
+  } catch (error) {
+    return error instanceof Fault ? error.errors : []
+  }
+}
+
+function isBodiless ({ headers }: FastifyRequest): boolean {
+  return headers['transfer-encoding'] === undefined && (headers['content-length'] ?? '0') === '0'
 }
 
 /** RFC 6901. */
@@ -128,32 +188,40 @@ function present (sent: unknown, path: readonly PropertyKey[]): boolean {
   return true
 }
 
-/** Answers a path that no route has: 404, or 405 with `Allow` when it has other methods. */
-export function answerUnknown (routes: readonly { method: string, url: string }[]): (request: FastifyRequest, reply: FastifyReply) => FastifyReply {
+/** The methods of a path, sorted; none when no route has it. */
+export type MethodsOf = (path: string) => string[]
+
+export function readMethods (routes: readonly { method: string, url: string }[]): MethodsOf {
   const patterns = routes.map(({ method, url }) => ({
     method, pattern: new RegExp(`^${url.replace(/[.*+?^${}()|[\]\\]/g, '\\$&').replace(/:\w+/g, '[^/]+')}$`)
   }))
-  return (request, reply) => {
-    const path = request.url.split('?', 1)[0]!
-    const allowed = [...new Set(patterns.filter(({ pattern }) => pattern.test(path)).map(({ method }) => method))].sort()
-    if (allowed.length === 0) return sendFault(reply, new Fault('not-found', 'No call has this path; /docs lists them.'))
-    reply.header('allow', allowed.join(', '))
-    return sendFault(reply, new Fault('method-not-allowed', `This path has ${allowed.join(', ')}.`))
-  }
+  return path => [...new Set(patterns.filter(({ pattern }) => pattern.test(path)).map(({ method }) => method))].sort()
+}
+
+/** Answers a path and method that no route has: 404, or 405 with `Allow` when the path has other methods. */
+export function answerUnknown (methods: readonly string[], reply: FastifyReply): FastifyReply {
+  if (methods.length === 0) return sendFault(reply, new Fault('not-found', 'No call has this path; /docs lists them.'))
+  reply.header('allow', methods.join(', '))
+  return sendFault(reply, new Fault('method-not-allowed', `This path has ${methods.join(', ')}.`))
 }
 
 /** Answers what Node refuses before there is a request: a slow, oversized or broken one. */
-export function answerBrokenRequest (error: NodeJS.ErrnoException, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || socket.destroyed) return
-  const fault = error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+export function answerBrokenRequest (error: NodeJS.ErrnoException, socket: Duplex): void {
+  if (error.code === 'ECONNRESET') return
+  refuseConnection(socket, error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
     ? new Fault('timeout', 'The request did not arrive in time.')
     : error.code === 'HPE_HEADER_OVERFLOW'
       ? new Fault('headers-too-large', 'The headers are larger than 16 KiB.')
-      : new Fault('malformed', 'This is not a valid HTTP/1.1 request.')
-  const body = JSON.stringify(problemOf(fault))
-  if (!socket.writable) return
-  socket.end(`HTTP/1.1 ${PROBLEMS[fault.code].status} ${PROBLEMS[fault.code].title}\r\nContent-Type: ${PROBLEM_TYPE}\r\n` +
-    `Content-Length: ${Buffer.byteLength(body)}\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n${body}`)
+      : new Fault('malformed', 'This is not a valid HTTP/1.1 request.'))
+}
+
+/** Says on a bare connection why it is ended. @param headers further lines of the head */
+export function refuseConnection (socket: Duplex, fault: Fault, headers: readonly string[] = []): void {
+  if (socket.destroyed || !socket.writable) return
+  const { status, title } = PROBLEMS[fault.code]
+  const body = JSON.stringify(problemOf(fault, randomUUID()))
+  socket.end([`HTTP/1.1 ${status} ${title}`, `Content-Type: ${PROBLEM_TYPE}`, `Content-Length: ${Buffer.byteLength(body)}`,
+    'Cache-Control: no-store', 'Connection: close', ...headers, '', body].join('\r\n'))
 }
 
 /** `GET /problems/:name`: what a problem means and what to do, for people. */

@@ -2,10 +2,10 @@
 import { randomUUID } from 'node:crypto'
 import accepts from '@fastify/accepts'
 import cors from '@fastify/cors'
-import etag from '@fastify/etag'
-import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
-import { jsonSchemaTransformObject, type ZodTypeProvider } from 'fastify-type-provider-zod'
-import type { z } from 'zod'
+import Fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import type { ZodTypeProvider } from 'fastify-type-provider-zod'
+import { z } from 'zod'
+import { Fault } from '../core/faults.ts'
 import type { Clock } from '../core/time.ts'
 import type { Db } from '../db/client.ts'
 import type { Catalog } from '../db/services.ts'
@@ -15,11 +15,14 @@ import type { Writer } from '../ingest/writer.ts'
 import { batches } from './batches.ts'
 import { breakdowns } from './breakdowns.ts'
 import { curves } from './curves.ts'
-import { documentation } from './documentation.ts'
-import { dressAnswers, limitRequests, type Limit } from './guards.ts'
+import { describeCalls, documentation } from './documentation.ts'
+import { dressAnswers, limitRequests, tagAnswers, type Limit } from './guards.ts'
 import { operations } from './operations.ts'
 import { outages } from './outages.ts'
-import { answerBrokenRequest, answerProblems, answerUnknown, faultOf, faultOfZod, sendFault } from './problems.ts'
+import {
+  answerBrokenRequest, answerProblems, answerUnknown, faultOf, faultOfZod, problemPages, readMethods, refuseConnection, sendFault,
+  type MethodsOf
+} from './problems.ts'
 import { reports } from './reports.ts'
 import { services, type Summaries } from './services.ts'
 import { vocabularies } from './vocabularies.ts'
@@ -53,36 +56,57 @@ export async function openHttp (options: HttpOptions): Promise<FastifyInstance> 
   const { logger, trustProxy, limits, clock } = options
   const app = Fastify({
     loggerInstance: logger,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     trustProxy: trustProxy.length === 0 ? false : [...trustProxy],
     genReqId: () => randomUUID(),
     requestTimeout: REQUEST_TIMEOUT_MS,
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
-    http: { headersTimeout: HEADERS_TIMEOUT_MS },
+    // A missing Host is refused by the guards, as a problem.
+    http: { headersTimeout: HEADERS_TIMEOUT_MS, requireHostHeader: false },
+    // "__proto__" is one more member that no call knows: it is named as such, and nothing is ever merged.
+    onProtoPoisoning: 'ignore',
+    onConstructorPoisoning: 'ignore',
     return503OnClosing: false,
     clientErrorHandler: answerBrokenRequest,
     frameworkErrors: (error, _request, reply) => { sendFault(reply, faultOf(error)) }
   }).withTypeProvider<ZodTypeProvider>()
   app.server.maxConnections = CONNECTIONS_MAX
+  app.server.on('connect', (_request, socket) => refuseConnection(socket, new Fault('method-not-allowed', 'This is no proxy.'), ['Allow: GET, HEAD, POST']))
+  app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))
 
   useZod(app)
   answerProblems(app)
   logRequests(app)
   closeGently(app)
   const routes: { method: string, url: string }[] = []
-  app.addHook('onRoute', ({ method, url }) => {
-    for (const name of [method].flat()) if (!url.includes('*')) routes.push({ method: name, url })
+  app.addHook('onRoute', route => {
+    const { method, url } = route
+    if (url.includes('*') || url.startsWith('/docs')) return
+    for (const name of [method].flat()) routes.push({ method: name, url })
+    // A call that takes no parameters refuses them by name as well.
+    route.schema = { querystring: z.strictObject({}), ...route.schema }
   })
+  let known: MethodsOf | undefined
+  const methodsOf: MethodsOf = url => {
+    const path = url.split('?', 1)[0]!
+    const methods = (known ??= readMethods(routes))(path)
+    return methods.length === 0 || isClosed(path) ? methods : [...methods, 'OPTIONS']
+  }
 
   await app.register(accepts)
-  dressAnswers(app)
+  openToOthers(app, methodsOf)
   await app.register(cors, {
-    strictPreflight: false,
     delegator: (request, done) => done(null, isClosed(request.url)
       ? { origin: false }
-      : { origin: '*', exposedHeaders: ['etag', 'ratelimit', 'ratelimit-policy', 'retry-after'], maxAge: 86_400 })
+      : { origin: '*', exposedHeaders: ['etag', 'ratelimit', 'ratelimit-policy', 'retry-after'], maxAge: 86_400, strictPreflight: false })
   })
-  await app.register(documentation, { transformObject: jsonSchemaTransformObject })
+  dressAnswers(app)
+  app.addHook('onRequest', (request, reply, done) => {
+    if (request.is404) answerUnknown(methodsOf(request.url), reply)
+    else done()
+  })
+  app.setNotFoundHandler((request, reply) => answerUnknown(methodsOf(request.url), reply))
+  await app.register(describeCalls)
   await app.register(operations, options)
 
   await app.register(async app => {
@@ -95,16 +119,29 @@ export async function openHttp (options: HttpOptions): Promise<FastifyInstance> 
   }, { prefix: '/v1' })
   await app.register(async app => {
     await limitRequests(app, 'reads', limits.reads)
-    await app.register(etag)
-    await app.register(services, options)
-    await app.register(curves, options)
-    await app.register(breakdowns, options)
-    await app.register(outages, options)
-    await app.register(vocabularies, options)
-  }, { prefix: '/v1' })
-
-  app.setNotFoundHandler((request, reply) => answerUnknown(routes)(request, reply))
+    tagAnswers(app)
+    await app.register(documentation)
+    await app.register(problemPages)
+    await app.register(async app => {
+      await app.register(services, options)
+      await app.register(curves, options)
+      await app.register(breakdowns, options)
+      await app.register(outages, options)
+      await app.register(vocabularies, options)
+    }, { prefix: '/v1' })
+  })
   return app
+}
+
+/** Answers OPTIONS: what a path allows; a browser's question whether another site may call it is left to cors. */
+function openToOthers (app: FastifyInstance, methodsOf: MethodsOf): void {
+  app.addHook('onRequest', (request, reply, done) => {
+    if (request.method !== 'OPTIONS') return done()
+    const methods = methodsOf(request.url)
+    if (!methods.includes('OPTIONS')) answerUnknown(methods, reply)
+    else if (request.headers['access-control-request-method'] !== undefined) done()
+    else reply.code(204).header('allow', methods.join(', ')).send()
+  })
 }
 
 /** Requests are checked by zod; answers, which the tests check, are only written. */

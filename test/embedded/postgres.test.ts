@@ -128,7 +128,7 @@ t.test('when PostgreSQL is killed it runs again by itself, with what was committ
   const pid = await readPid(folder)
   process.kill(pid, 'SIGKILL')
   await gone(pid)
-  await eventually(async () => await isReady(connection) || undefined, 'connections again')
+  await eventually(async () => await canConnect(connection) || undefined, 'connections again')
   t.same((await query(connection, 'select number from kept')).rows, [{ number: 1 }])
   t.not(await readPid(folder), pid)
   await eventually(async () => logged.at(-1) === 'the embedded database runs again' || undefined, 'it says so')
@@ -139,20 +139,20 @@ t.test('stopping while it is being restarted ends it', async t => {
   const { connection, stop } = await start(t, folder)
   process.kill(await readPid(folder), 'SIGKILL')
   await stop()
-  t.notOk(await isReady(connection))
+  t.notOk(await canConnect(connection))
 })
 
 t.test('a second start in the same folder is refused with what to do, and others join the first', async t => {
   const folder = await makeUsedFolder(t)
   t.equal(await joinEmbedded(folder), undefined)
   const { connection } = await start(t, folder)
-  await t.rejects(startEmbedded({ dataDir: folder, isReady, log: () => {} }), {
+  await t.rejects(startEmbedded({ dataDir: folder, isReady: canConnect, log: () => {} }), {
     reason: 'in-use', message: new RegExp(`is already run by process ${process.pid}: stop that first, or set DATA_DIR`)
   })
   const { answer } = await serve(t, folder)
   t.match(answer, { refused: 'in-use' })
   t.same(await joinEmbedded(folder), connection)
-  t.ok(await isReady(connection), 'the first is unharmed')
+  t.ok(await canConnect(connection), 'the first is unharmed')
 })
 
 t.test('two first starts at once: one runs, the other is refused', async t => {
@@ -196,7 +196,7 @@ t.test('a postmaster.pid left behind does not matter, even when its number lives
   await writeFile(join(folder, 'data/postmaster.pid'), `${process.pid}\n${folder}/data\n1\n5432\n${folder}\n\n\nready\n`)
   t.equal(await joinEmbedded(folder), undefined)
   const { connection } = await start(t, folder)
-  t.ok(await isReady(connection))
+  t.ok(await canConnect(connection))
 })
 
 t.test('a folder whose path is too long for a socket works, and is found by those who join', async t => {
@@ -217,13 +217,13 @@ t.test('an ordinary user runs it as itself', { skip: !isRoot && 'every other tes
   if (!await readable(NOBODY)) return t.pass('this checkout is out of an ordinary user\'s reach')
   const { child, answer } = await serve(t, folder, NOBODY)
   t.equal(answer.message, undefined)
-  t.ok(await isReady(answer))
+  t.ok(await canConnect(answer))
   const pid = await readPid(folder)
   child.kill('SIGTERM')
   t.same(await once(child, 'exit'), [0, null])
   t.equal(await findParent(pid), undefined)
   const { connection } = await start(t, folder)
-  t.ok(await isReady(connection), 'root takes over what an ordinary user made')
+  t.ok(await canConnect(connection), 'root takes over what an ordinary user made')
 })
 
 async function readable (uid: number): Promise<boolean> {
@@ -260,7 +260,7 @@ t.test('what stops PostgreSQL from starting is said', async t => {
   const folder = await makeUsedFolder(t)
   await (await start(t, folder)).stop()
   await writeFile(join(folder, 'data/postgresql.conf'), 'no_such_setting = 1\n')
-  await t.rejects(startEmbedded({ dataDir: folder, isReady, log: () => {} }), {
+  await t.rejects(startEmbedded({ dataDir: folder, isReady: canConnect, log: () => {} }), {
     reason: 'unusable', message: /does not start: .*unrecognized configuration parameter "no_such_setting"/
   })
 })

@@ -10,7 +10,8 @@ function * history (days: number, outageAt?: number): Generator<object> {
   for (let at = from, i = 0; at < START.getTime(); at += 20 * MINUTE_MS, i++) {
     yield { service: 'imessage', verdict: i % 3 === 0 ? 'down' : 'working', device_class: 'mac', observed_at: new Date(at).toISOString(), reporter: `calm-${i}` }
   }
-  for (let i = 0; outageAt !== undefined && i < 60; i++) {
+  if (outageAt === undefined) return
+  for (let i = 0; i < 60; i++) {
     yield { service: 'imessage', verdict: 'down', device_class: 'mac', observed_at: new Date(outageAt + i * MINUTE_MS / 2).toISOString(), reporter: `cut-${i}` }
   }
 }
@@ -84,7 +85,7 @@ t.test('what was said live stays said when history is imported, and an open outa
   const { body: { items } } = await app.ask('/v1/outages')
   t.strictSame(items.map(({ id, detected_at: detectedAt, retrospective }: Record<string, unknown>) => ({ id, detectedAt, retrospective })),
     [{ id: before.id, detectedAt: before.detected_at, retrospective: false }])
-  for (let minute = 0; minute < 300; minute++) await app.passMinute()
+  for (let minute = 0; minute < 200; minute++) await app.passMinute()
   const { body: after } = await app.ask(`/v1/outages/${before.id}`)
   t.match(after.state, /resolved|dismissed/, 'and closes in its time')
 })
