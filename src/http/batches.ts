@@ -77,6 +77,7 @@ export const batches: Routes<{ db: Db, intake: ImportIntake, store: BulkStore, n
 
   app.post('/reports/batch', {
     bodyLimit: ARRAY_BYTES_MAX,
+    config: { lasting: true },
     // After the limit, which counts whoever asks, and before the body is read.
     preParsing: requireToken(db, 'import', now),
     schema: {

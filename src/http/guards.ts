@@ -71,6 +71,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** The media types that a route can answer with, the preferred one first; JSON when it does not say, none: whatever. */
     produces?: readonly string[]
+    /** True of a call that takes as long as its body does, and keeps its own time. */
+    lasting?: boolean
   }
 }
 
@@ -104,6 +106,31 @@ function refuseUnfit (request: FastifyRequest, done: HookHandlerDoneFunction): v
   } catch (error) {
     done(error as Fault)
   }
+}
+
+/** Below the 3 s in which a caller is told that the database is gone, and above the time that one statement may take. */
+const ANSWER_WITHIN_MS = 2_700
+
+/**
+ * Ends the wait of whoever has no answer in time: behind a hanging database each step has a time-out of its own, and a
+ * report may have to wait for several. What was begun goes on, and a retry finds what came of it.
+ */
+export function limitWaiting (app: FastifyInstance): void {
+  app.addHook('onRoute', route => {
+    if (route.config?.lasting === true) return
+    const { handler } = route
+    route.handler = function (request, reply) {
+      const answer: unknown = handler.call(this, request, reply)
+      return answer instanceof Promise ? inTime(answer) : answer
+    }
+  })
+}
+
+function inTime<T> (answer: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const late = setTimeout(() => reject(new Fault('unavailable', 'The database does not answer; nothing was acknowledged.')), ANSWER_WITHIN_MS)
+    answer.then(resolve, reject).finally(() => clearTimeout(late))
+  })
 }
 
 /** Gives each answer of `app` that may be kept its ETag, and answers 304 to whoever has it already (RFC 9110 §13.1.2). */

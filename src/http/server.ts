@@ -16,7 +16,7 @@ import { batches } from './batches.ts'
 import { breakdowns } from './breakdowns.ts'
 import { curves } from './curves.ts'
 import { describeCalls, documentation } from './documentation.ts'
-import { dressAnswers, limitRequests, tagAnswers, type Limit } from './guards.ts'
+import { dressAnswers, limitRequests, limitWaiting, tagAnswers, type Limit } from './guards.ts'
 import { operations } from './operations.ts'
 import { outages } from './outages.ts'
 import {
@@ -78,6 +78,7 @@ export async function openHttp (options: HttpOptions): Promise<FastifyInstance> 
   answerProblems(app)
   logRequests(app)
   closeGently(app)
+  limitWaiting(app)
   const routes: { method: string, url: string }[] = []
   app.addHook('onRoute', route => {
     const { method, url } = route
