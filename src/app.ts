@@ -63,7 +63,8 @@ export async function openApp (options: AppOptions): Promise<App> {
   await beginJudging(database, begun)
 
   let catalog = await readCatalog(database)
-  const voices = holdVoices((intervalAt, serviceId) => readVoices(ingest, intervalAt, serviceId), clock.now().getTime(), monotonic)
+  // An interval may be hundreds of thousands of rows: reading it takes longer than an answer may.
+  const voices = holdVoices((intervalAt, serviceId) => readVoices(jobsDatabase, intervalAt, serviceId), clock.now().getTime(), monotonic)
   await voices.rebuild(floorTo(clock.now().getTime(), INTERVAL_MS))
   const refreshing = setInterval(() => {
     voices.tidy()

@@ -28,7 +28,7 @@ export interface Voices {
 }
 
 interface Interval { usedAt: number, services: Map<number, ServiceVoices> }
-interface ServiceVoices { known: boolean, networks: Map<string, Set<string>> }
+interface ServiceVoices { known: boolean, reading: Promise<void> | undefined, networks: Map<string, Set<string>> }
 
 /**
  * @param read the counted voices of an interval in the database, of one service or of all.
@@ -49,7 +49,10 @@ export function holdVoices (
     if (interval === undefined) intervals.set(intervalAt, interval = { usedAt: 0, services: new Map() })
     interval.usedAt = monotonic()
     let service = interval.services.get(serviceId)
-    if (service === undefined) interval.services.set(serviceId, service = { known: intervalAt >= startedAt && intervalAt > forgottenTo, networks: new Map() })
+    if (service === undefined) {
+      const known = intervalAt >= startedAt && intervalAt > forgottenTo
+      interval.services.set(serviceId, service = { known, reading: undefined, networks: new Map() })
+    }
     return service
   }
 
@@ -66,10 +69,14 @@ export function holdVoices (
     ready (serviceId, intervalAt) {
       const service = find(serviceId, intervalAt)
       if (service.known) return true
-      return read(intervalAt, serviceId).then(voices => {
+      // All who wait share one reading: an interval can be hundreds of thousands of rows.
+      const reading = service.reading ??= read(intervalAt, serviceId).then(voices => {
         for (const { network, id } of voices) add(service, network, id)
-        service.known = true
+        if (service.reading === reading) service.known = true
+      }).finally(() => {
+        if (service.reading === reading) service.reading = undefined
       })
+      return reading
     },
     admit ({ serviceId, intervalAt, network, id }) {
       const service = find(serviceId, intervalAt)
@@ -86,6 +93,8 @@ export function holdVoices (
       for (const { serviceId, intervalAt, network, id } of speakers) {
         const service = find(serviceId, intervalAt)
         service.known = false
+        // A reading that is under way may have missed them.
+        service.reading = undefined
         if (service.networks.get(network.toString('latin1'))?.delete(id) === true) held--
       }
     },
