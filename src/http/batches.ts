@@ -8,8 +8,8 @@ import type { ImportIntake } from '../ingest/intake.ts'
 import { readLines } from '../ingest/lines.ts'
 import { requireToken } from './guards.ts'
 import { faultOf, faultOfZod, problemOf } from './problems.ts'
-import { inputOf, ReportBody } from './reports.ts'
-import type { Routes } from './schemas.ts'
+import { inputOf, REPORTER_MAX, ReportBody, Text } from './reports.ts'
+import { FieldProblem, type Routes } from './schemas.ts'
 
 const ARRAY_ITEMS_MAX = 1_000
 const LINES_MAX = 100_000
@@ -17,18 +17,22 @@ const LINES_MAX = 100_000
 export const LINE_BYTES_MAX = 8 * 1024
 const ARRAY_BYTES_MAX = ARRAY_ITEMS_MAX * LINE_BYTES_MAX
 const NDJSON = 'application/x-ndjson'
+/** Fields named of one item at most. */
+const ITEM_ERRORS_MAX = 20
 
 const BatchItem = ReportBody.extend({
-  reporter: z.string().min(1).max(64).describe('A pseudonym that the relay changes daily')
+  reporter: Text(REPORTER_MAX).refine(text => text !== '', 'Expected at least one character').describe('A pseudonym that the relay changes daily')
 }).meta({ id: 'BatchItem' })
 
-const Batch = z.object({
+export const Batch = z.object({
   received: z.int(),
   counted: z.int(),
   duplicate: z.int(),
   quarantined: z.int(),
   refused: z.int(),
-  problems: z.array(z.looseObject({ index: z.int(), type: z.string(), title: z.string(), status: z.int(), detail: z.string() }))
+  problems: z.array(z.object({
+    index: z.int().describe('From 0'), type: z.string(), title: z.string(), status: z.int(), detail: z.string(), errors: z.array(FieldProblem)
+  })).describe('The first 1,000')
 }).meta({ id: 'Batch' })
 
 /** One line of NDJSON as an item; what is wrong with it is its own fault, not the file's. */
@@ -59,14 +63,20 @@ function itemOf (value: unknown): Item {
 }
 
 function describeCounts ({ faults, ...counts }: BulkCounts): z.infer<typeof Batch> {
-  return { ...counts, problems: faults.map(({ index, fault }) => ({ index, errors: [], ...problemOf(fault) })) }
+  return {
+    ...counts,
+    problems: faults.map(({ index, fault }) => {
+      const { type, title, status, detail } = problemOf(fault)
+      return { index, type, title, status, detail, errors: fault.errors.slice(0, ITEM_ERRORS_MAX) }
+    })
+  }
 }
 
 /** `POST /v1/reports/batch`: good items are committed, bad ones named; sending it again doubles nothing. */
 export const batches: Routes<{ db: Db, intake: ImportIntake, store: BulkStore, now: () => Date }> = async (app, { db, intake, store, now }) => {
   app.addContentTypeParser(NDJSON, (_request, payload, done) => done(null, payload))
   // Fastify's own parser refuses an empty body; here it is a batch of nothing.
-  app.removeContentTypeParser('application/json')
+  app.removeContentTypeParser(['application/json', 'text/plain'])
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, text, done) => {
     try {
       done(null, text === '' ? undefined : JSON.parse(text as string))

@@ -43,17 +43,22 @@ const PRODUCES = ['application/json', 'text/csv', 'application/x-ndjson', 'image
 
 /** `GET /v1/services/:service/curve`: how many people said that it fails, window by window. */
 export const curves: Routes<{ db: Db, catalog: () => Catalog, clock: Clock }> = async (app, { db, catalog, clock }) => {
+  /** What is asked for. @throws Fault `invalid` */
+  const lay = (query: z.infer<typeof CurveQuery>): { grid: Grid, scope: Scope, now: Date } => {
+    const now = clock.now()
+    const to = query.to ?? now
+    const scope = { region: query.region, deviceClass: checkDeviceClass(catalog(), query.device_class) }
+    return { grid: layGrid(query.from ?? new Date(to.getTime() - DAY_MS), to, query.window, now), scope, now }
+  }
+
   app.get('/services/:service/curve', {
-    config: { produces: PRODUCES },
+    config: { produces: PRODUCES, check: (query: z.infer<typeof CurveQuery>) => { lay(query) } },
     schema: { summary: 'The outage curve', params: ServicePath, querystring: CurveQuery, response: { 200: Curve } }
   }, async (request, reply) => {
     const { params, query } = request
     const type = negotiate(request)
-    const now = clock.now()
-    const to = query.to ?? now
-    const grid = layGrid(query.from ?? new Date(to.getTime() - DAY_MS), to, query.window, now)
     const service = findService(catalog(), params.service)
-    const scope = { region: query.region, deviceClass: checkDeviceClass(catalog(), query.device_class) }
+    const { grid, scope, now } = lay(query)
     const { points, outages } = await readCurve(db, service, scope, grid, now)
     reply.header('cache-control', BRIEFLY).header('vary', 'accept').type(`${type}; charset=utf-8`)
     if (type === 'image/svg+xml') return sendText(reply, pictureOf(catalog(), service, scope, grid, points, outages))

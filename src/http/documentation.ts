@@ -6,7 +6,7 @@ import fastifyPlugin from 'fastify-plugin'
 import { createJsonSchemaTransform, createJsonSchemaTransformObject } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { PROBLEM_TYPE } from './problems.ts'
-import { AN_HOUR } from './schemas.ts'
+import { AN_HOUR, FieldProblem } from './schemas.ts'
 
 const VERSION = '0.1.0'
 
@@ -19,11 +19,7 @@ export const Problem = z.looseObject({
   title: z.string(),
   status: z.int(),
   detail: z.string(),
-  errors: z.array(z.object({
-    pointer: z.string().describe('RFC 6901; of a parameter, "/" and its name'),
-    detail: z.string(),
-    in: z.enum(['query', 'path']).optional().describe('Where the field is, when not in the body')
-  })).optional().describe('The fields that are wrong'),
+  errors: z.array(FieldProblem).optional().describe('The fields that are wrong'),
   request_id: z.string().optional()
 }).meta({ id: 'Problem' })
 

@@ -38,7 +38,7 @@ const TimelineEntry = z.object({
   reading: Reading.optional()
 })
 
-const OutageItem = OutageRef.extend({
+export const OutageItem = OutageRef.extend({
   onset_interval: z.object({ from: At, to: At }),
   confirmed_at: At.nullable(),
   recovering_at: At.nullable(),
@@ -127,14 +127,19 @@ const CursorKey = z.tuple([z.iso.datetime(), z.uuid()])
 export const outages: Routes<{ db: Db, catalog: () => Catalog }> = async (app, { db, catalog }) => {
   const serviceOf = (row: OutageRow) => [...catalog().services.values()].find(({ id }) => id === row.serviceId)!
 
+  const findAsked = ({ service: slug }: { service?: string | undefined }): Service | undefined => {
+    if (slug === undefined) return undefined
+    const service = catalog().services.get(slug)
+    if (service !== undefined) return service
+    const detail = `No service is called "${slug}"; GET /v1/services lists them.`
+    throw new Fault('invalid', detail, { errors: [{ pointer: '/service', detail, in: 'query' }] })
+  }
+
   app.get('/outages', {
+    config: { check: findAsked },
     schema: { summary: 'Outages, newest first', querystring: ListQuery, response: { 200: pageOf(OutageItem) } }
   }, async ({ query }, reply) => {
-    const service = query.service === undefined ? undefined : catalog().services.get(query.service)
-    if (query.service !== undefined && service === undefined) {
-      const detail = `No service is called "${query.service}"; GET /v1/services lists them.`
-      throw new Fault('invalid', detail, { errors: [{ pointer: '/service', detail, in: 'query' }] })
-    }
+    const service = findAsked(query)
     const before = readCursor(query.cursor, CursorKey)
     const rows = await readOutages(db, {
       serviceId: service?.id,

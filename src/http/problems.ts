@@ -157,7 +157,7 @@ function listAll (fault: Fault, { validationContext }: FastifyError, request: Fa
 }
 
 function errorsOfCheck (check: ((part: unknown) => void) | undefined, schema: z.ZodType, sent: unknown): readonly FieldError[] {
-  if (check === undefined || !(schema instanceof z.ZodObject) || typeof sent !== 'object' || sent === null) return []
+  if (check === undefined || !(schema instanceof z.ZodObject) || typeof sent !== 'object' || sent === null || Array.isArray(sent)) return []
   const sound = Object.entries(schema.shape as Record<string, z.ZodType>).flatMap(([name, field]) => {
     const { success, data } = field.safeParse((sent as Record<string, unknown>)[name])
     return success ? [[name, data] as const] : []

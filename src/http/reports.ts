@@ -3,19 +3,23 @@ import { z } from 'zod'
 import type { NewReport, ReportInput } from '../core/reports.ts'
 import { MINUTE_MS, type Clock } from '../core/time.ts'
 import { DISPOSITIONS, IMPACTS, VERDICTS } from '../core/vocabulary.ts'
-import type { Intake } from '../ingest/intake.ts'
+import type { Catalog } from '../db/services.ts'
+import { checkReport, type Intake } from '../ingest/intake.ts'
 import type { Writer } from '../ingest/writer.ts'
 import { at, At, Instant, sendText, Slug, type Routes } from './schemas.ts'
 import { Summary, type Summaries } from './services.ts'
 
 const COMMENT_MAX = 280
-const REPORTER_MAX = 64
+export const REPORTER_MAX = 64
 const PROOF_MAX = 4_096
 
-/** Text that a person wrote: counted in characters, without control characters but line breaks and tabs. */
-const Words = (max: number) => z.string()
-  .refine(text => text.length <= 2 * max && [...text].length <= max, `Expected at most ${max} characters`)
-  .refine(text => text.trim() !== '', 'Expected at least one character')
+/** Text of at most so many characters, whatever their number of bytes. */
+export const Text = (max: number) => z.string()
+  .refine(text => text.length <= max || (text.length <= 2 * max && [...text].length <= max), `Expected at most ${max} characters`)
+  .meta({ maxLength: max })
+
+/** Text that a person wrote, without control characters but line breaks and tabs. */
+const Words = (max: number) => Text(max)
   // eslint-disable-next-line no-control-regex
   .refine(text => !/[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/.test(text), 'Expected no control characters')
   .refine(text => text.isWellFormed(), 'Expected well-formed Unicode')
@@ -27,9 +31,9 @@ export const ReportBody = z.strictObject({
   device_class: Slug.optional(),
   symptom: Slug.optional(),
   impact: z.enum(IMPACTS).optional().describe('Can the person carry on?'),
-  comment: Words(COMMENT_MAX).optional().describe('At most 280 characters; never public before a moderator approves it'),
+  comment: Words(COMMENT_MAX).optional().describe('Never public before a moderator approves it'),
   observed_at: Instant.optional().describe('From 24 h ago to now; up to 120 s ahead is taken as now'),
-  reporter: z.string().min(1).max(REPORTER_MAX).optional().describe('A nonce that the client makes for itself, to be told apart from others behind the same address; never stored'),
+  reporter: Text(REPORTER_MAX).optional().describe('A nonce that the client makes for itself, to be told apart from others behind the same address; never stored'),
   proof: z.string().max(PROOF_MAX).optional().describe('The solution of a challenge, where one was asked for')
 }).meta({ id: 'ReportBody' })
 
@@ -48,11 +52,13 @@ export const Report = z.object({
 }).meta({ id: 'Report' })
 
 /** `POST /v1/reports`: 201 after the commit, 200 when the same report was there before. */
-export const reports: Routes<{ intake: Intake, writer: Writer, summaries: Summaries, clock: Clock }> = async (
-  app, { intake, writer, summaries, clock }
+export const reports: Routes<{ catalog: () => Catalog, intake: Intake, writer: Writer, summaries: Summaries, clock: Clock }> = async (
+  app, { catalog, intake, writer, summaries, clock }
 ) => {
+  app.removeContentTypeParser('text/plain')
   app.post('/reports', {
     bodyLimit: 16_384,
+    config: { check: (body: z.infer<typeof ReportBody>) => checkReport(inputOf(body), catalog(), clock.now()) },
     schema: { summary: 'Say that a service works or fails for you', body: ReportBody, response: { 200: Report, 201: Report } }
   }, async (request, reply) => {
     const receivedAt = clock.now()

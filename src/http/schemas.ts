@@ -53,6 +53,13 @@ export function pageOf<Item extends z.ZodType> (item: Item) {
   return z.object({ items: z.array(item), next_cursor: z.string().nullable() })
 }
 
+/** One field that was wrong, as a problem names it. */
+export const FieldProblem = z.object({
+  pointer: z.string().describe('RFC 6901; of a parameter, "/" and its name'),
+  detail: z.string(),
+  in: z.enum(['query', 'path']).optional().describe('Where the field is, when not in the body')
+})
+
 /** The cursor that continues after an item: opaque to clients. */
 export function writeCursor (key: readonly string[]): string {
   return Buffer.from(JSON.stringify(key)).toString('base64url')

@@ -53,6 +53,8 @@ export type SummaryBody = z.infer<typeof Summary>
 /** The window of a summary, minutes. */
 const WINDOW_MINUTES = 15
 const REFRESH_MS = 1_000
+/** A summary older than this is told to nobody without trying to read it again. */
+const HELD_MAX_MS = 5_000
 const SPEAKING_REFRESH_MS = 30_000
 
 /** The summaries of all services, as of about a second ago. */
@@ -87,12 +89,18 @@ export function holdSummaries (db: Db, catalog: () => Catalog, clock: Clock, mon
       return held!.list
     },
     async heldJson (slug) {
+      const ageMs = held === undefined ? Infinity : monotonic() - held.at
       if (held === undefined) await refreshOnce()
-      // Whoever reports does not wait for the others' counts; a failed reading shows where somebody does.
-      else if (monotonic() - held.at >= REFRESH_MS) refreshOnce().catch(() => {})
-      const { list, json } = held!
-      let text = json.get(slug)
-      if (text === undefined) json.set(slug, text = JSON.stringify(list.find(summary => summary.slug === slug)))
+      // Whoever reports does not wait for the others' counts, unless nobody has asked for long; a failed reading shows
+      // where somebody does, and what is committed is acknowledged.
+      else if (ageMs >= HELD_MAX_MS) await refreshOnce().catch(() => {})
+      else if (ageMs >= REFRESH_MS) refreshOnce().catch(() => {})
+      const known = held!.json.get(slug)
+      if (known !== undefined) return known
+      // A service may be younger than what is held.
+      if (!held!.list.some(summary => summary.slug === slug)) await refreshOnce()
+      const text = JSON.stringify(held!.list.find(summary => summary.slug === slug) ?? null)
+      held!.json.set(slug, text)
       return text
     }
   }
@@ -171,19 +179,23 @@ const OneQuery = z.strictObject({ device_class: DeviceClassQuery })
 
 /** `GET /v1/services` and `/v1/services/:service`: is it working for people, service by service. */
 export const services: Routes<{ summaries: Summaries, catalog: () => Catalog }> = async (app, { summaries, catalog }) => {
+  const check = (query: z.infer<typeof OneQuery>) => { checkDeviceClass(catalog(), query.device_class) }
+
   app.get('/services', {
+    config: { check },
     schema: { summary: 'The catalog, with what is said of each service', querystring: ListQuery, response: { 200: pageOf(Summary) } }
   }, async ({ query }, reply) => {
-    checkDeviceClass(catalog(), query.device_class)
+    check(query)
     reply.header('cache-control', BRIEFLY)
     return pageThrough(await summaries.read(), ({ slug }) => slug, query)
   })
 
   app.get('/services/:service', {
+    config: { check },
     schema: { summary: 'One service', params: ServicePath, querystring: OneQuery, response: { 200: Summary } }
   }, async ({ params, query }, reply) => {
     const { slug } = findService(catalog(), params.service)
-    checkDeviceClass(catalog(), query.device_class)
+    check(query)
     reply.header('cache-control', BRIEFLY)
     return (await summaries.read()).find(summary => summary.slug === slug)!
   })

@@ -3,8 +3,8 @@ import { REGIONS } from '../core/regions.ts'
 import type { Catalog, Named } from '../db/services.ts'
 import { AN_HOUR, BRIEFLY, PageQuery, pageOf, pageThrough, Slug, type Routes } from './schemas.ts'
 
-const RegionItem = z.object({ code: z.string(), name: z.string(), parent: z.string().nullable() }).meta({ id: 'Region' })
-const NamedItem = z.object({ slug: Slug, name: z.string() }).meta({ id: 'Named' })
+export const RegionItem = z.object({ code: z.string(), name: z.string(), parent: z.string().nullable() }).meta({ id: 'Region' })
+export const NamedItem = z.object({ slug: Slug, name: z.string() }).meta({ id: 'Named' })
 const Query = z.strictObject(PageQuery)
 
 /** `GET /v1/regions`, `/v1/device-classes`, `/v1/symptoms`: the words that a report may use. */

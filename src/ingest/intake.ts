@@ -50,8 +50,8 @@ export function openImportIntake ({ catalog, importKey, ageMaxMs, clock }: {
   }
 }
 
-/** Everything of the row that has nothing to do with who sent it. */
-function describeReport (input: ReportInput, catalog: Catalog, ageMaxMs: number, now: Date): NewReport {
+/** What a report names, and every field in which it names something that is not known or not possible. */
+function readNames (input: ReportInput, catalog: Catalog, ageMaxMs: number, now: Date) {
   const errors: FieldError[] = []
   const refuse = (pointer: string, detail: string) => errors.push({ pointer, detail })
   const service = catalog.services.get(input.service)
@@ -71,9 +71,23 @@ function describeReport (input: ReportInput, catalog: Catalog, ageMaxMs: number,
     if (!(error instanceof Fault)) throw error
     errors.push(...error.errors)
   }
-  if (service === undefined || region === undefined || errors.length > 0) {
-    throw new Fault('invalid', 'The report names things that are not known or not possible; `errors` says which.', { errors })
-  }
+  return { service, region, minute, errors }
+}
+
+/** Checks a report as `openIntake` does, and does no more. @throws Fault `invalid`, naming every field that is wrong */
+export function checkReport (input: ReportInput, catalog: Catalog, now: Date): void {
+  const { errors } = readNames(input, catalog, OBSERVED_AGE_MAX_MS, now)
+  if (errors.length > 0) throw unknownNames(errors)
+}
+
+function unknownNames (errors: readonly FieldError[]): Fault {
+  return new Fault('invalid', 'The report names things that are not known or not possible; `errors` says which.', { errors })
+}
+
+/** Everything of the row that has nothing to do with who sent it. */
+function describeReport (input: ReportInput, catalog: Catalog, ageMaxMs: number, now: Date): NewReport {
+  const { service, region, minute, errors } = readNames(input, catalog, ageMaxMs, now)
+  if (service === undefined || region === undefined || errors.length > 0) throw unknownNames(errors)
   return {
     serviceId: service.id,
     intervalAt: floorTo(minute, INTERVAL_MS),
@@ -86,7 +100,7 @@ function describeReport (input: ReportInput, catalog: Catalog, ageMaxMs: number,
     impact: input.impact === undefined ? null : IMPACTS.indexOf(input.impact),
     network: null,
     disposition: COUNTED,
-    comment: input.comment ?? null,
+    comment: input.comment === undefined || input.comment.trim() === '' ? null : input.comment,
     history: isHistory(service, minute)
   }
 }
