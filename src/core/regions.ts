@@ -17,7 +17,7 @@ export const REGIONS: readonly Region[] = [
 
 /**
  * The region under which a code is stored: a country or first-level subdivision as it is, a deeper level as its
- * first-level parent (`GB-LND` as `GB-ENG`); undefined when ISO 3166 does not know the code.
+ * first-level parent (`FR-75C` as `FR-IDF`); undefined when ISO 3166 does not know the code.
  */
 export function coarsenRegion (code: string): string | undefined {
   if (code === UNKNOWN_REGION || countryCodes.has(code)) return code
