@@ -13,6 +13,9 @@ const TICK_MS = 1_000
 /** Marks further apart than this (real ms) leave what lies between unmarked: then nobody knows whether reports could come in. */
 const MARK_REACH_MS = 5_000
 
+/** After a long stop this much is judged between two rollups, domain ms, so that new reports are in the curve all the same. */
+const CATCH_UP_MS = 4 * HOUR_MS
+
 /** The running jobs. */
 export interface Jobs {
   /** One tick, now; resolves when it is done. For tests, which have no time to wait. */
@@ -35,29 +38,43 @@ export function startJobs (options: JobsOptions & { ticking?: boolean }): Jobs {
   const { database, clock, onError, ticking = true } = options
   const watch = watchMinutes(database, clock)
   const lead = leadJobs(options)
+  const mark = async () => {
+    await watch().catch(error => onError(error, 'watch'))
+    return false
+  }
+  const work = () => lead.tick().catch(error => {
+    onError(error, 'lead')
+    return false
+  })
+  // Apart from each other: a long recount must not keep minutes from being marked.
+  const stops = ticking ? [repeat(mark), repeat(work)] : []
+  return {
+    async tick () {
+      await mark()
+      await work()
+    },
+    async stop () {
+      await Promise.all(stops.map(stop => stop()))
+      await lead.release()
+    }
+  }
+}
+
+/** Runs `task` again and again, at once when it says that there is more to do; returns what stops it. */
+function repeat (task: () => Promise<boolean>): () => Promise<void> {
   let stopped = false
   let timer: NodeJS.Timeout | undefined
   let running: Promise<void> = Promise.resolve()
-
-  async function tick (): Promise<void> {
-    let busy = false
-    await watch().catch(error => onError(error, 'watch'))
-    await lead.tick().then(more => { busy = more }, error => onError(error, 'lead'))
-    if (ticking && !stopped) timer = setTimeout(next, busy ? 0 : TICK_MS)
+  const next = () => {
+    running = task().then(more => {
+      if (!stopped) timer = setTimeout(next, more ? 0 : TICK_MS)
+    })
   }
-  function next (): void {
-    running = tick()
-  }
-  if (ticking) next()
-
-  return {
-    tick,
-    async stop () {
-      stopped = true
-      clearTimeout(timer)
-      await running
-      await lead.release()
-    }
+  next()
+  return async () => {
+    stopped = true
+    clearTimeout(timer)
+    await running
   }
 }
 
@@ -96,7 +113,9 @@ function leadJobs ({ database, connection, clock, retentionDays, onError }: Jobs
     const until = floorTo(began.getTime() - judgeGraceMs(clock.speed), MINUTE_MS)
     if (upToDateFrom > judging.judgedUntil) return true
     const services = [...(await readCatalog(database)).services.values()]
-    if (!await detect(database, judging, services, until)) throw new Error('Another instance has judged meanwhile.')
+    const reach = Math.min(until, judging.judgedUntil + CATCH_UP_MS)
+    if (!await detect(database, judging, services, reach)) throw new Error('Another instance has judged meanwhile.')
+    if (judging.judgedUntil < until) return true
     refold ??= await startRefold(database, services, clock.speed, clock.now())
     if (refold === undefined) return false
     if (await continueRefold(database, refold, judging)) refold = undefined

@@ -1,5 +1,6 @@
 // Judges closed minutes, once each: windows as seen + what is usual → reading → lifecycle → tables.
 // The statistics are core's; re-judging imported history is rejudge's.
+import { setImmediate } from 'node:timers/promises'
 import { expectationsOf, sumExpectation } from '../core/curves.ts'
 import {
   advance, decide, newDetector,
@@ -141,6 +142,8 @@ async function judgeChunk (db: Db, judging: Judging, services: readonly Service[
   }
   const chunk = await readChunk(db, from, to, services)
   for (let start = from; start < to; start += MINUTE_MS) {
+    // Reports that come in meanwhile do not wait for an hour's judging.
+    await setImmediate()
     for (const [serviceId, state] of judging.states) {
       const { claims, expectation } = advance(state, chunk.windowOf(serviceId, start))
       if (expectation !== null) findings.expectations.push({ serviceId, expectation })
