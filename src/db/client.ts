@@ -164,8 +164,9 @@ export function isUnavailable (error: unknown): boolean {
     return /terminated|timeout|connection|not queryable|closed/i.test(cause.message)
   }
   const code = String(cause.code)
-  // Class 08: connection; 53: resources; 57: operator intervention (57014 is a statement's time-out); 55P03: lock time-out.
-  return /^(08|53|57)/.test(code) || code === '55P03' || /^E[A-Z]+$/.test(code)
+  // Class 08: connection; 28: no longer let in; 53: resources; 57: operator intervention (57014 is a statement's time-out).
+  // 3D000 and 55000: the database is gone, or takes no connections; 55P03: lock time-out.
+  return /^(08|28|53|57)/.test(code) || ['3D000', '55000', '55P03'].includes(code) || /^E[A-Z]+$/.test(code)
 }
 
 function handle (queryable: pg.Pool | pg.PoolClient): Db {

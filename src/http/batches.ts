@@ -79,7 +79,9 @@ export const batches: Routes<{ db: Db, intake: ImportIntake, store: BulkStore, n
   app.removeContentTypeParser(['application/json', 'text/plain'])
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, text, done) => {
     try {
-      done(null, text === '' ? undefined : JSON.parse(text as string))
+      const body: unknown = text === '' ? [] : JSON.parse(text as string)
+      if (body === null) done(notArray())
+      else done(null, body)
     } catch (error) {
       done(error as SyntaxError)
     }
@@ -102,9 +104,11 @@ export const batches: Routes<{ db: Db, intake: ImportIntake, store: BulkStore, n
     reply.header('cache-control', 'no-store')
     const counts = emptyCounts()
     try {
-      const items = isStream(request.body) ? itemsOfLines(request.body, LINES_MAX) : itemsOfArray(request.body)
+      // When it breaks off, the rest is let past: the answer still has to go through the same connection.
+      const items = isStream(request.body) ? itemsOfLines(request.body.iterator({ destroyOnReturn: false }), LINES_MAX) : itemsOfArray(request.body)
       await takeBulk(items, intake, store, counts)
     } catch (error) {
+      if (isStream(request.body)) request.body.resume()
       const fault = faultOf(error)
       throw new Fault(fault.code, fault.message, {
         errors: fault.errors, extra: describeCounts(counts), cause: error, ...(fault.retryAfterS === undefined ? {} : { retryAfterS: fault.retryAfterS })
@@ -115,10 +119,15 @@ export const batches: Routes<{ db: Db, intake: ImportIntake, store: BulkStore, n
 }
 
 function * itemsOfArray (body: unknown): Generator<Item> {
-  if (body === undefined) return
-  if (!Array.isArray(body)) throw new Fault('invalid', 'The body is not a JSON array of reports.', { errors: [{ pointer: '', detail: 'Expected an array of reports.' }] })
+  // Null is what no body at all is given as.
+  if (body === null) return
+  if (!Array.isArray(body)) throw notArray()
   if (body.length > ARRAY_ITEMS_MAX) throw new Fault('too-large', `An array has at most ${ARRAY_ITEMS_MAX} reports; send more as ${NDJSON}.`)
   for (const value of body) yield itemOf(value)
+}
+
+function notArray (): Fault {
+  return new Fault('invalid', 'The body is not a JSON array of reports.', { errors: [{ pointer: '', detail: 'Expected an array of reports.' }] })
 }
 
 function isStream (body: unknown): body is Readable {

@@ -44,26 +44,31 @@ export async function takeBulk (
   let index = 0
   let chunk: NewReport[] = []
   const commit = async () => {
-    const fresh = await commitChunk(chunk, store)
-    counts.received += chunk.length
-    counts.counted += fresh
-    counts.duplicate += chunk.length - fresh
+    const batch = chunk
     chunk = []
+    const fresh = await commitChunk(batch, store)
+    counts.received += batch.length
+    counts.counted += fresh
+    counts.duplicate += batch.length - fresh
   }
-  for await (const item of items) {
-    try {
-      if ('fault' in item) throw item.fault
-      chunk.push(intake(item.input))
-    } catch (error) {
-      if (!(error instanceof Fault)) throw error
-      counts.received++
-      counts.refused++
-      if (counts.faults.length < FAULTS_NAMED_MAX) counts.faults.push({ index, fault: error })
+  try {
+    for await (const item of items) {
+      try {
+        if ('fault' in item) throw item.fault
+        chunk.push(intake(item.input))
+      } catch (error) {
+        if (!(error instanceof Fault)) throw error
+        counts.received++
+        counts.refused++
+        if (counts.faults.length < FAULTS_NAMED_MAX) counts.faults.push({ index, fault: error })
+      }
+      index++
+      if (chunk.length >= CHUNK_SIZE) await commit()
     }
-    index++
-    if (chunk.length >= CHUNK_SIZE) await commit()
+  } finally {
+    // Also when the source breaks off: what was good is kept.
+    if (chunk.length > 0) await commit()
   }
-  if (chunk.length > 0) await commit()
 }
 
 async function commitChunk (chunk: readonly NewReport[], store: BulkStore): Promise<number> {

@@ -1,7 +1,9 @@
 // What every answer is held to: its members exactly, and every refusal a problem.
+import pg from 'pg'
 import type { Test } from 'tap'
 import type { z } from 'zod'
 import { Problem } from '../../src/http/documentation.ts'
+import type { TestDatabase } from '../database.ts'
 
 /** An answer as `ask` and `report` give it. */
 export interface Answer { status: number, body: any, headers?: Record<string, unknown> }
@@ -47,4 +49,18 @@ export function problem (t: Pick<Test, 'equal' | 'strictSame' | 'match' | 'notMa
   exactly(t, Problem, body)
   t.notMatch(JSON.stringify(body), LEAKS, 'tells nothing of the inside')
   t.strictSame(errors.map(({ pointer }: { pointer: string }) => pointer).sort(), [...pointers].sort(), 'names the fields')
+}
+
+/** Takes a database away from everybody, and gives it back. */
+export function cutOff ({ url, name }: TestDatabase): { begin: () => Promise<void>, end: () => Promise<void> } {
+  const ask = async (...statements: string[]) => {
+    const admin = new pg.Client({ connectionString: url.replace(`/${name}`, '/postgres') })
+    await admin.connect()
+    for (const statement of statements) await admin.query(statement)
+    await admin.end()
+  }
+  return {
+    begin: () => ask(`alter database ${name} with allow_connections false`, `select pg_terminate_backend(pid) from pg_stat_activity where datname = '${name}'`),
+    end: () => ask(`alter database ${name} with allow_connections true`)
+  }
 }
