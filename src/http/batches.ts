@@ -96,6 +96,7 @@ export const batches: Routes<{ db: Db, intake: ImportIntake, store: BulkStore, n
       summary: 'Many reports at once, with a token of scope import',
       description: `A JSON array of up to ${ARRAY_ITEMS_MAX} items, or ${NDJSON} of up to ${LINES_MAX} lines, committed as it flows.`,
       security: [{ token: [] }],
+      consumes: ['application/json', NDJSON],
       // The items are checked one by one, so that a bad one harms no other.
       body: z.unknown().meta({ id: 'BatchBody', type: 'array', items: { $ref: '#/components/schemas/BatchItem' } }),
       response: { 200: Batch }

@@ -43,8 +43,13 @@ export const describeCalls = fastifyPlugin(async (app: FastifyInstance) => {
       components: { securitySchemes: { token: { type: 'http', scheme: 'bearer', description: 'gsw_<id>_<secret>, made by "groundswell token create"' } } }
     },
     transform: document => {
-      const { schema } = document
-      const response = { ...schema?.response as object, default: { description: 'A problem', content: { [PROBLEM_TYPE]: { schema: Problem } } } }
+      const { schema, route } = document
+      const response: Record<string, unknown> = { ...schema?.response as object, default: { description: 'A problem', content: { [PROBLEM_TYPE]: { schema: Problem } } } }
+      const [first, ...others] = route.config?.produces ?? []
+      if (first !== undefined) {
+        const content = { [first]: { schema: response['200'] ?? z.string() }, ...Object.fromEntries(others.map(type => [type, { schema: z.string() }])) }
+        response['200'] = { description: 'As Accept asks for it', content }
+      }
       return transform(schema === undefined ? document : { ...document, schema: { ...schema, response } })
     },
     transformObject: createJsonSchemaTransformObject({ zodToJsonConfig })
@@ -53,13 +58,13 @@ export const describeCalls = fastifyPlugin(async (app: FastifyInstance) => {
 
 /** `/openapi.json` (3.1) and `/docs`, which loads nothing from elsewhere. */
 export async function documentation (app: FastifyInstance): Promise<void> {
-  app.addHook('onRoute', ({ url, config }) => {
+  app.addHook('onRoute', route => {
     // Whatever a browser says that it accepts of a page's parts.
-    if (url.startsWith('/docs') && config !== undefined) config.produces = []
+    if (route.url.startsWith('/docs')) route.config = { ...route.config, produces: [] }
   })
   await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: PAGE_POLICY, theme: { title: 'Groundswell' } })
   let document: string | undefined
-  app.get('/openapi.json', { schema: { hide: true } }, async (_request, reply) => {
+  app.get('/openapi.json', { schema: { summary: 'This description', response: { 200: z.looseObject({}) } } }, async (_request, reply) => {
     document ??= JSON.stringify(app.swagger())
     return reply.header('cache-control', AN_HOUR).type('application/json; charset=utf-8').send(document)
   })

@@ -141,7 +141,8 @@ export function tagAnswers (app: FastifyInstance): void {
     reply.header('etag', tag)
     if (!names(request.headers['if-none-match'], tag)) return payload
     reply.code(304).removeHeader('content-type')
-    return null
+    // What answers HEAD in GET's place still measures it.
+    return request.method === 'HEAD' ? payload : null
   })
 }
 

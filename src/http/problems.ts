@@ -226,7 +226,10 @@ export function refuseConnection (socket: Duplex, fault: Fault, headers: readonl
 
 /** `GET /problems/:name`: what a problem means and what to do, for people. */
 export async function problemPages (app: FastifyInstance): Promise<void> {
-  app.get<{ Params: { name: string } }>('/problems/:name', { config: { produces: ['text/html'] }, schema: { hide: true } }, async ({ params }, reply) => {
+  app.get<{ Params: { name: string } }>('/problems/:name', {
+    config: { produces: ['text/html'] },
+    schema: { summary: 'What a problem means and what to do', params: z.object({ name: z.string() }) }
+  }, async ({ params }, reply) => {
     const name = FAULT_CODES.find(code => code === params.name)
     if (name === undefined) throw new Fault('not-found', `There is no problem of this name; there are ${FAULT_CODES.join(', ')}.`)
     const { status, title, help } = PROBLEMS[name]

@@ -32,6 +32,7 @@ const STATUSES: Record<string, number> = {
   'rate-limited': 429,
   'headers-too-large': 431,
   timeout: 408,
+  internal: 500,
   unavailable: 503
 }
 

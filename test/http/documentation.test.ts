@@ -1,0 +1,92 @@
+import { Validator } from '@seriousme/openapi-schema-validator'
+import t from 'tap'
+import { openTestApp } from '../app.ts'
+
+const app = await openTestApp(t)
+const { body: description, headers } = await app.ask('/openapi.json')
+
+t.test('the description is valid OpenAPI 3.1, without a reference that leads nowhere', async t => {
+  t.match(headers['content-type'], /^application\/json/)
+  t.match(description.openapi, /^3\.1\./)
+  const validator = new Validator()
+  t.match(await validator.validate(structuredClone(description)), { valid: true })
+  t.equal(validator.version, '3.1')
+  const found = [...JSON.stringify(description).matchAll(/"\$ref":"#\/([^"]+)"/g)].map(([, path]) => path!)
+  t.ok(found.length > 10)
+  for (const path of new Set(found)) t.ok(path.split('/').reduce((at, name) => at?.[name], description), path)
+  t.notMatch(JSON.stringify(description), /"pattern":"[^"]{200,}"/, 'no pattern that nobody can read')
+})
+
+t.test('it lists every call with its parameters, and how each refuses', async t => {
+  const calls: Record<string, string> = {
+    'post /v1/reports': '',
+    'post /v1/reports/batch': '',
+    'get /v1/services': 'limit cursor device_class',
+    'get /v1/services/{service}': 'service device_class',
+    'get /v1/services/{service}/curve': 'service from to window region device_class',
+    'get /v1/services/{service}/breakdown': 'service by from to region',
+    'get /v1/outages': 'limit cursor service state since until',
+    'get /v1/outages/{id}': 'id',
+    'get /v1/regions': 'limit cursor',
+    'get /v1/device-classes': 'limit cursor',
+    'get /v1/symptoms': 'limit cursor',
+    'get /healthz': '',
+    'get /readyz': '',
+    'get /openapi.json': '',
+    'get /problems/{name}': 'name'
+  }
+  const listed = Object.entries<object>(description.paths).flatMap(([path, methods]) => Object.keys(methods).map(method => `${method} ${path}`))
+  t.strictSame(listed.sort(), Object.keys(calls).sort())
+  for (const [call, names] of Object.entries(calls)) {
+    const [method, path] = call.split(' ') as [string, string]
+    const { parameters = [], responses, summary } = description.paths[path][method]
+    t.strictSame(parameters.map(({ name }: { name: string }) => name).sort(), names.split(' ').filter(name => name !== '').sort(), call)
+    t.match(summary, /\w/)
+    t.strictSame(responses.default.content, { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } }, call)
+    for (const { name, in: place, required, schema } of parameters) {
+      t.equal(required, place === 'path' || name === 'by', name)
+      t.match(JSON.stringify(schema), /"(type|enum|anyOf|const)"/, `${call} says what ${name} is`)
+    }
+  }
+  const reports = description.paths['/v1/reports'].post
+  t.strictSame(Object.keys(reports.responses).sort(), ['200', '201', 'default'])
+  const reportBody = description.components.schemas[reports.requestBody.content['application/json'].schema.$ref.split('/').at(-1)]
+  t.strictSame(reportBody.required, ['service', 'verdict'])
+  t.equal(reportBody.additionalProperties, false)
+  t.match(reportBody.properties, { comment: { maxLength: 280 }, reporter: { maxLength: 64 }, verdict: { enum: ['working', 'degraded', 'down'] } })
+  const curve = description.paths['/v1/services/{service}/curve'].get.responses['200'].content
+  t.strictSame(Object.keys(curve).sort(), ['application/json', 'application/x-ndjson', 'image/svg+xml', 'text/csv'])
+  const batch = description.paths['/v1/reports/batch'].post
+  t.strictSame(Object.keys(batch.requestBody.content).sort(), ['application/json', 'application/x-ndjson'])
+  t.strictSame(batch.security, [{ token: [] }])
+})
+
+t.test('the page loads nothing from elsewhere, and all that it loads under its own policy', async t => {
+  const accept = 'text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8'
+  for (const url of ['/docs', '/docs/']) {
+    const page = await app.ask(url, { headers: { accept } })
+    t.equal(page.status, 200)
+    t.match(page.headers['content-type'], /^text\/html/)
+    const policy = String(page.headers['content-security-policy'])
+    t.notMatch(policy, /https?:|upgrade-insecure|\*|unsafe-eval/)
+    t.match(policy, /default-src 'none'.*script-src 'self';.*connect-src 'self'/)
+    t.notMatch(page.text, /(src|href)="(https?:)?\/\//)
+    t.notMatch(page.text, /<script(?![^>]*\ssrc=)[^>]*>\s*\S|<style|\son\w+=/, 'nothing inline that the policy would stop')
+    const parts = [...page.text.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, part]) => new URL(part!, `http://localhost${url}`))
+    t.ok(parts.length >= 4)
+    for (const { host, pathname } of parts) {
+      t.equal(host, 'localhost')
+      const part = await app.ask(pathname, { headers: { accept: pathname.endsWith('.css') ? 'text/css' : 'image/png' } })
+      t.equal(part.status, 200, pathname)
+      t.notMatch(part.headers['content-type'], /html/)
+    }
+  }
+  const { text } = await app.ask('/docs/static/swagger-initializer.js')
+  t.notMatch(text, /https?:\/\/(?!stackoverflow)/, 'asks no validator elsewhere')
+  t.match(text, /validatorUrl: (null|undefined|false)/)
+  const { text: style } = await app.ask('/docs/static/swagger-ui.css')
+  t.notMatch(style, /url\(["']?https?:|@import/)
+  const { status, body } = await app.ask('/docs/json', { headers: { accept: 'application/json,*/*' } })
+  t.equal(status, 200)
+  t.strictSame(body, description, 'it shows the same description')
+})
