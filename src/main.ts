@@ -7,6 +7,7 @@ import { readConfig, type Config } from './config.ts'
 import { joinDatabase, provideDatabase } from './database.ts'
 import { openDatabase, type Database } from './db/client.ts'
 import { migrate } from './db/migrate.ts'
+import { registerDemo } from './demo.ts'
 import { importFiles } from './import.ts'
 import { openLog } from './log.ts'
 import { registerReplay } from './replay.ts'
@@ -40,6 +41,7 @@ program.command('import').description('reports from files into the database, as 
   })
 
 registerReplay(program)
+registerDemo(program)
 registerToken(program, withDatabase)
 
 try {

@@ -35,6 +35,9 @@ export function openDatabase (connection: Connection, options: {
   onError: (error: Error) => void, max?: number, answerTimeoutMs?: number, statementTimeoutMs?: number
 }): Database {
   const answerTimeoutMs = options.answerTimeoutMs ?? ANSWER_TIMEOUT_MS
+  let closing = false
+  // `end` does not wait for the sockets: a server that stops right after may still cut one, which is no loss.
+  const onError = (error: Error) => { if (!closing) options.onError(error) }
   const pool = new pg.Pool({
     ...connection,
     max: options.max ?? POOL_MAX,
@@ -46,10 +49,17 @@ export function openDatabase (connection: Connection, options: {
     ...(answerTimeoutMs === 0 ? {} : { query_timeout: answerTimeoutMs }),
     application_name: 'groundswell'
   })
-  pool.on('error', options.onError)
+  pool.on('error', onError)
   // A connection that is checked out has no listener of the pool's; without one, losing it would end the process.
-  pool.on('connect', client => client.on('error', options.onError))
-  return { pool, ...handle(pool), close: () => pool.end() }
+  pool.on('connect', client => client.on('error', onError))
+  return {
+    pool,
+    ...handle(pool),
+    async close () {
+      closing = true
+      await pool.end()
+    }
+  }
 }
 
 /** Runs `work` in one transaction on one connection; a throw rolls it back. */
