@@ -30,8 +30,9 @@ export interface Grid { from: number, to: number, widthMs: number }
 export function layGrid (from: Date, to: Date, window: WindowName, now: Date): Grid {
   const { widthMs } = WINDOW_WIDTHS[window]
   const grid = gridOf(from.getTime(), to.getTime(), widthMs, now.getTime())
+  // Whoever names no "to" means now, so a later "from" is what they got wrong.
+  if (from > now && (from >= to || grid.from >= grid.to)) refuse('/from', `"from" (${from.toISOString()}) lies in the future; it is ${now.toISOString()} now.`)
   if (from >= to) refuse('/from', `"from" (${from.toISOString()}) must lie before "to" (${to.toISOString()}).`)
-  if (grid.from >= grid.to) refuse('/from', `"from" (${from.toISOString()}) lies in the future; it is ${now.toISOString()} now.`)
   if (!fits(window, from.getTime(), to.getTime(), now.getTime())) {
     const finest = WINDOW_NAMES.find(name => fits(name, from.getTime(), to.getTime(), now.getTime()))
     const why = (grid.to - grid.from) / widthMs > CURVE_WINDOW_MAX
