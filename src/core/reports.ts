@@ -68,20 +68,17 @@ export function isLate (report: { minute: number, history: boolean }, speed: num
   return !report.history && now.getTime() >= report.minute + MINUTE_MS + lateAfterMs(speed)
 }
 
-const utf8 = new TextEncoder()
-
 /** What a keyed hash is taken of: every part behind its length (4 bytes, big-endian), so that no two lists collide. */
 export function hashInput (parts: readonly string[]): Uint8Array {
-  const encoded = parts.map(part => utf8.encode(part))
-  const input = new Uint8Array(encoded.reduce((total, part) => total + 4 + part.length, 0))
-  const view = new DataView(input.buffer)
+  // A UTF-16 unit takes three bytes of UTF-8 at most.
+  const input = Buffer.allocUnsafe(parts.reduce((total, part) => total + 4 + 3 * part.length, 0))
   let at = 0
-  for (const part of encoded) {
-    view.setUint32(at, part.length)
-    input.set(part, at + 4)
-    at += 4 + part.length
+  for (const part of parts) {
+    const length = input.write(part, at + 4)
+    input.writeUInt32BE(length, at)
+    at += 4 + length
   }
-  return input
+  return input.subarray(0, at)
 }
 
 /** The first 122 bits that fit of a digest (≥ 16 bytes) as a UUIDv8 (RFC 9562 §5.8). */

@@ -18,6 +18,7 @@ const COLUMNS = 12
  */
 export async function insertReports (db: Db, reports: readonly NewReport[], speed: number, now: Date): Promise<Set<string>> {
   const sorted = [...reports].sort((a, b) => a.serviceId - b.serviceId || (a.id < b.id ? -1 : 1))
+  const isoMinute = rememberIso()
   const values: unknown[] = []
   const marks = new Map<string, [number, string]>()
   for (const report of sorted) {
@@ -62,14 +63,14 @@ function insertStatement (reportCount: number, markCount: number, commentCount: 
   return text
 }
 
-let lastMinute = 0
-let lastIso = ''
-function isoMinute (at: number): string {
-  if (at !== lastMinute) {
-    lastMinute = at
-    lastIso = new Date(at).toISOString()
+/** An ISO formatter that remembers: the reports of one statement name few minutes. */
+function rememberIso (): (at: number) => string {
+  const known = new Map<number, string>()
+  return at => {
+    let iso = known.get(at)
+    if (iso === undefined) known.set(at, iso = new Date(at).toISOString())
+    return iso
   }
-  return lastIso
 }
 
 /** The counted voices of an interval (ms), of one service or, without it, of all. */

@@ -28,13 +28,14 @@ export async function limitRequests (app: FastifyInstance, name: string, { max, 
     }
   })
   // The plugin sends an early draft's three headers; the current one has two structured fields.
-  app.addHook('onSend', async (_request, reply) => {
+  app.addHook('onSend', (_request, reply, _payload, done) => {
     const remaining = reply.getHeader('ratelimit-remaining')
-    if (remaining === undefined) return
+    if (remaining === undefined) return done()
     const reset = reply.getHeader('ratelimit-reset')
     for (const header of ['ratelimit-limit', 'ratelimit-remaining', 'ratelimit-reset']) reply.removeHeader(header)
     reply.header('ratelimit-policy', `"${name}";q=${max};w=${windowS}`)
     reply.header('ratelimit', `"${name}";r=${remaining};t=${reset}`)
+    done()
   })
 }
 
@@ -73,6 +74,8 @@ declare module 'fastify' {
     produces?: readonly string[]
     /** True of a call that takes as long as its body does, and keeps its own time. */
     lasting?: boolean
+    /** False of a call that no other site's page may make (@fastify/cors). */
+    cors?: false
   }
 }
 
@@ -81,7 +84,8 @@ const JSON_ONLY = ['application/json'] as const
 /** The type to answer with. @throws Fault `not-acceptable` when Accept takes none that the route can send. */
 export function negotiate (request: FastifyRequest): string {
   const produces = request.routeOptions.config.produces ?? JSON_ONLY
-  if (request.headers.accept === undefined || produces.length === 0) return produces[0] ?? ''
+  const { accept } = request.headers
+  if (accept === undefined || accept === '*/*' || accept === produces[0] || produces.length === 0) return produces[0] ?? ''
   // Whoever accepts a type in UTF-8 alone is served as well.
   const type = request.accepts().type(produces.flatMap(type => [type, `${type};charset=utf-8`]))
   if (typeof type !== 'string') throw new Fault('not-acceptable', `This call can answer with ${produces.join(', ')}.`)
@@ -129,7 +133,15 @@ export function limitWaiting (app: FastifyInstance): void {
 function inTime<T> (answer: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     const late = setTimeout(() => reject(new Fault('unavailable', 'The database does not answer; nothing was acknowledged.')), ANSWER_WITHIN_MS)
-    answer.then(resolve, reject).finally(() => clearTimeout(late))
+    answer.then(
+      value => {
+        clearTimeout(late)
+        resolve(value)
+      },
+      (error: unknown) => {
+        clearTimeout(late)
+        reject(error)
+      })
   })
 }
 

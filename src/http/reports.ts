@@ -39,8 +39,8 @@ export const ReportBody = z.strictObject({
 
 /** A checked body as the intake takes it. */
 export function inputOf (body: z.infer<typeof ReportBody>): ReportInput {
-  const { device_class: deviceClass, observed_at: observedAt, proof, ...rest } = body
-  return { ...rest, deviceClass, observedAt }
+  const { service, verdict, region, device_class: deviceClass, symptom, impact, comment, observed_at: observedAt, reporter } = body
+  return { service, verdict, region, deviceClass, symptom, impact, comment, observedAt, reporter }
 }
 
 export const Report = z.object({
@@ -50,6 +50,17 @@ export const Report = z.object({
   disposition: z.enum(DISPOSITIONS).exclude(['excluded']),
   service: Summary
 }).meta({ id: 'Report' })
+
+let lastMinute = -1
+let lastWindow = ''
+/** A minute's window as JSON; most reports are of the same minute as the one before. */
+function windowOf (minute: number): string {
+  if (minute !== lastMinute) {
+    lastMinute = minute
+    lastWindow = `{"start":"${at(new Date(minute))}","end":"${at(new Date(minute + MINUTE_MS))}"}`
+  }
+  return lastWindow
+}
 
 /** `POST /v1/reports`: 201 after the commit, 200 when the same report was there before. */
 export const reports: Routes<{ catalog: () => Catalog, intake: Intake, writer: Writer, summaries: Summaries, clock: Clock }> = async (
@@ -66,11 +77,12 @@ export const reports: Routes<{ catalog: () => Catalog, intake: Intake, writer: W
     const admitted = intake(inputOf(request.body), sender)
     const report: NewReport = admitted instanceof Promise ? await admitted : admitted
     const outcome = await writer.write(report)
-    const summary = await summaries.heldJson(request.body.service)
+    const held = summaries.heldJson(request.body.service)
+    const summary = held instanceof Promise ? await held : held
     reply.code(outcome === 'new' ? 201 : 200).header('cache-control', 'no-store').type('application/json; charset=utf-8')
     const disposition = outcome === 'new' ? DISPOSITIONS[report.disposition]! : outcome
     // Put together by hand around the summary's JSON, which thousands of answers share.
-    return sendText(reply, `{"id":"${report.id}","received_at":"${at(receivedAt)}","window":{"start":"${at(new Date(report.minute))}",` +
-      `"end":"${at(new Date(report.minute + MINUTE_MS))}"},"disposition":"${disposition}","service":${summary}}`)
+    return sendText(reply, `{"id":"${report.id}","received_at":"${at(receivedAt)}","window":${windowOf(report.minute)},` +
+      `"disposition":"${disposition}","service":${summary}}`)
   })
 }

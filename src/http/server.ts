@@ -59,6 +59,8 @@ export async function openHttp (options: HttpOptions): Promise<FastifyInstance> 
     logController: new LogController({ disableRequestLogging: true }),
     trustProxy: trustProxy.length === 0 ? false : [...trustProxy],
     genReqId: () => randomUUID(),
+    // A line names its request by itself: a logger for each request would be made and hardly ever used.
+    childLoggerFactory: log => log,
     requestTimeout: REQUEST_TIMEOUT_MS,
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
     // A missing Host is refused by the guards, as a problem.
@@ -96,10 +98,11 @@ export async function openHttp (options: HttpOptions): Promise<FastifyInstance> 
 
   await app.register(accepts)
   openToOthers(app, methodsOf)
+  app.addHook('onRoute', route => {
+    if (isClosed(route.url)) route.config = { ...route.config, cors: false }
+  })
   await app.register(cors, {
-    delegator: (request, done) => done(null, isClosed(request.url)
-      ? { origin: false }
-      : { origin: '*', exposedHeaders: ['etag', 'ratelimit', 'ratelimit-policy', 'retry-after'], maxAge: 86_400, strictPreflight: false })
+    origin: '*', exposedHeaders: 'etag, ratelimit, ratelimit-policy, retry-after', maxAge: 86_400, strictPreflight: false
   })
   dressAnswers(app)
   app.addHook('onRequest', (request, reply, done) => {
@@ -159,11 +162,12 @@ function useZod (app: FastifyInstance): void {
 
 /** A line a request, without the address, the user agent or the path's values; those that went well only when asked for. */
 function logRequests (app: FastifyInstance): void {
-  app.addHook('onResponse', async (request, reply) => {
+  app.addHook('onResponse', (request, reply, done) => {
     const level = reply.statusCode >= 500 ? 'warn' : reply.statusCode >= 400 ? 'info' : 'debug'
     request.log[level]({
       method: request.method, route: request.routeOptions.url ?? null, status: reply.statusCode, ms: Math.round(reply.elapsedTime), request_id: request.id
     }, 'request')
+    done()
   })
 }
 
@@ -171,8 +175,9 @@ function logRequests (app: FastifyInstance): void {
 function closeGently (app: FastifyInstance): void {
   let closing = false
   app.addHook('preClose', async () => { closing = true })
-  app.addHook('onSend', async (_request, reply) => {
+  app.addHook('onSend', (_request, reply, _payload, done) => {
     if (closing) reply.header('connection', 'close')
+    done()
   })
 }
 

@@ -62,7 +62,7 @@ export interface Summaries {
   /** Ascending by slug; waits when what is held is older than a second. */
   read: () => Promise<readonly SummaryBody[]>
   /** One service's, as JSON, without waiting for a fresher one. */
-  heldJson: (service: string) => Promise<string>
+  heldJson: (service: string) => string | Promise<string>
 }
 
 /** One reading serves everybody who asks within a second, and nobody asks twice at once. */
@@ -83,25 +83,29 @@ export function holdSummaries (db: Db, catalog: () => Catalog, clock: Clock, mon
     return reading
   }
 
+  async function tell (slug: string): Promise<string> {
+    if (held === undefined) await refreshOnce()
+    // A failed reading shows where somebody waits for it; what is committed is acknowledged.
+    else if (monotonic() - held.at >= REFRESH_MS) await refreshOnce().catch(() => {})
+    // A service may be younger than what is held.
+    if (!held!.list.some(summary => summary.slug === slug)) await refreshOnce()
+    const text = JSON.stringify(held!.list.find(summary => summary.slug === slug) ?? null)
+    held!.json.set(slug, text)
+    return text
+  }
+
   return {
     async read () {
       if (held === undefined || monotonic() - held.at >= REFRESH_MS) await refreshOnce()
       return held!.list
     },
-    async heldJson (slug) {
+    heldJson (slug) {
       const ageMs = held === undefined ? Infinity : monotonic() - held.at
-      if (held === undefined) await refreshOnce()
-      // Whoever reports does not wait for the others' counts, unless nobody has asked for long; a failed reading shows
-      // where somebody does, and what is committed is acknowledged.
-      else if (ageMs >= HELD_MAX_MS) await refreshOnce().catch(() => {})
-      else if (ageMs >= REFRESH_MS) refreshOnce().catch(() => {})
-      const known = held!.json.get(slug)
-      if (known !== undefined) return known
-      // A service may be younger than what is held.
-      if (!held!.list.some(summary => summary.slug === slug)) await refreshOnce()
-      const text = JSON.stringify(held!.list.find(summary => summary.slug === slug) ?? null)
-      held!.json.set(slug, text)
-      return text
+      const known = held?.json.get(slug)
+      if (known === undefined || ageMs >= HELD_MAX_MS) return tell(slug)
+      // Whoever reports does not wait for the others' counts, unless nobody has asked for long.
+      if (ageMs >= REFRESH_MS) refreshOnce().catch(() => {})
+      return known
     }
   }
 }

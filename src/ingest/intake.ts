@@ -1,5 +1,6 @@
 // From what a client sent to what is stored. Here the address is seen, turned into an id and a network, and forgotten.
 import { createHmac } from 'node:crypto'
+import { isIPv4 } from 'node:net'
 import ipaddr from 'ipaddr.js'
 import { Fault, type FieldError } from '../core/faults.ts'
 import { coarsenRegion } from '../core/regions.ts'
@@ -132,6 +133,8 @@ function keyedHash (key: Buffer, parts: readonly string[]): Buffer {
  * What a trusted proxy sends that is no address is all one network.
  */
 export function readAddress (address: string): { whole: string, network: string } {
+  // What nearly every address is needs no parsing: four decimal numbers without leading zeros.
+  if (isIPv4(address)) return { whole: address, network: `ipv4 ${address.slice(0, address.lastIndexOf('.'))}` }
   if (!ipaddr.isValid(address)) return { whole: 'unknown', network: 'unknown' }
   const parsed = ipaddr.process(address)
   const bytes = parsed.toByteArray()

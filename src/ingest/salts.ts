@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Db } from '../db/client.ts'
 import { ensureSalt } from '../db/salts.ts'
-import { dayOf } from '../core/time.ts'
+import { DAY_MS, dayOf, floorTo } from '../core/time.ts'
 
 const SALT_BYTES = 32
 /** Yesterday's, today's and, near midnight, tomorrow's. */
@@ -15,15 +15,16 @@ export interface Salts {
 
 /** Salts are random, the same on all instances, and forgotten here as their days pass. */
 export function holdSalts (db: Db): Salts {
-  const held = new Map<string, Buffer>()
+  const held = new Map<number, Buffer>()
   return {
     saltOf (at) {
-      const day = dayOf(at)
-      const known = held.get(day)
+      const dayAt = floorTo(at, DAY_MS)
+      const known = held.get(dayAt)
       if (known !== undefined) return known
+      const day = dayOf(at)
       return ensureSalt(db, day, randomBytes(SALT_BYTES)).then(salt => {
-        held.set(day, salt)
-        for (const old of [...held.keys()].sort().slice(0, -SALTS_HELD_MAX)) held.delete(old)
+        held.set(dayAt, salt)
+        for (const old of [...held.keys()].sort((a, b) => a - b).slice(0, -SALTS_HELD_MAX)) held.delete(old)
         return salt
       })
     }

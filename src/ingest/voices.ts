@@ -28,7 +28,7 @@ export interface Voices {
 }
 
 interface Interval { usedAt: number, services: Map<number, ServiceVoices> }
-interface ServiceVoices { known: boolean, reading: Promise<void> | undefined, networks: Map<string, Set<string>> }
+interface ServiceVoices { known: boolean, reading: Promise<void> | undefined, networks: Map<string, string[]> }
 
 /**
  * @param read the counted voices of an interval in the database, of one service or of all.
@@ -59,9 +59,9 @@ export function holdVoices (
   function add (service: ServiceVoices, network: Buffer, id: string): void {
     const key = network.toString('latin1')
     const ids = service.networks.get(key)
-    if (ids === undefined) service.networks.set(key, new Set([id]))
-    else if (ids.has(id)) return
-    else ids.add(id)
+    if (ids === undefined) service.networks.set(key, [id])
+    else if (ids.includes(id)) return
+    else ids.push(id)
     held++
   }
 
@@ -81,8 +81,8 @@ export function holdVoices (
     admit ({ serviceId, intervalAt, network, id }) {
       const service = find(serviceId, intervalAt)
       const ids = service.networks.get(network.toString('latin1'))
-      if (ids?.has(id) === true) return true
-      if (ids !== undefined && ids.size >= NETWORK_VOICES_MAX) return false
+      if (ids?.includes(id) === true) return true
+      if (ids !== undefined && ids.length >= NETWORK_VOICES_MAX) return false
       if (held >= VOICES_MAX) {
         throw new Fault('overloaded', 'Too many networks are reporting at once for this server to tell them apart; try again in a minute.', { retryAfterS: 60 })
       }
@@ -95,7 +95,10 @@ export function holdVoices (
         service.known = false
         // A reading that is under way may have missed them.
         service.reading = undefined
-        if (service.networks.get(network.toString('latin1'))?.delete(id) === true) held--
+        const ids = service.networks.get(network.toString('latin1')) ?? []
+        if (!ids.includes(id)) continue
+        ids.splice(ids.indexOf(id), 1)
+        held--
       }
     },
     async rebuild (intervalAt) {
@@ -109,7 +112,7 @@ export function holdVoices (
       const now = monotonic()
       for (const [intervalAt, interval] of intervals) {
         if (now - interval.usedAt < IDLE_MS) continue
-        for (const { networks } of interval.services.values()) for (const ids of networks.values()) held -= ids.size
+        for (const { networks } of interval.services.values()) for (const ids of networks.values()) held -= ids.length
         intervals.delete(intervalAt)
         forgottenTo = Math.max(forgottenTo, intervalAt)
       }
