@@ -204,8 +204,8 @@ function gravestState (background: Background, watched: readonly Stretch[], star
     if (from < end && to > start) gravest = Math.max(gravest, GRAVITY.indexOf(SAID[state] ?? 'operational'))
   }
   if (gravest > 0) return GRAVITY[gravest]!
-  const judged = watched.some(({ from, to }) => {
-    for (let hour = floorTo(from, HOUR_MS); hour < Math.min(to, background.judgedUntil); hour += HOUR_MS) {
+  const judged = commonStretches(watched, [{ from: start, to: background.judgedUntil }]).some(({ from, to }) => {
+    for (let hour = floorTo(from, HOUR_MS); hour < to; hour += HOUR_MS) {
       if (background.judgedHours.has(hour)) return true
     }
     return false
