@@ -12,7 +12,7 @@ t.beforeEach(() => { app.now = NOW })
 const WIDTHS = { '1m': MINUTE_MS, '5m': 5 * MINUTE_MS, '15m': 15 * MINUTE_MS, '1h': HOUR_MS, '1d': DAY_MS }
 
 type Total = { working: number, degraded: number, down: number }
-const sum = (parts: Total[]): Total => ({ working: 0, degraded: 0, down: 0, ...parts.reduce((a, b) => ({ working: a.working + b.working, degraded: a.degraded + b.degraded, down: a.down + b.down }), { working: 0, degraded: 0, down: 0 }) })
+const sum = (parts: Total[]): Total => parts.reduce((a, b) => ({ working: a.working + b.working, degraded: a.degraded + b.degraded, down: a.down + b.down }), { working: 0, degraded: 0, down: 0 })
 const pick = ({ working, degraded, down }: Total): Total => ({ working, degraded, down })
 
 async function curveOf (query: string, service = 'imessage') {
@@ -187,7 +187,7 @@ t.test('the form follows Accept', async t => {
   ]) {
     const { status, headers } = await app.ask('/v1/services/imessage/curve', { headers: { accept: accept! } })
     t.equal(status, 200)
-    t.match(headers, { 'content-type': new RegExp(`^${type!.replace('+', '\\+')}`), vary: /accept/i, 'cache-control': 'public, max-age=2' }, accept)
+    t.match(headers, { 'content-type': new RegExp(`^${type!.replace('+', '\\+')}`), vary: /accept/i, 'cache-control': 'public, max-age=2' }, accept!)
   }
   for (const accept of ['text/html', 'application/json;q=0', 'image/png', 'video/*']) problem(t, await app.ask('/v1/services/imessage/curve', { headers: { accept } }), 'not-acceptable')
 })

@@ -1,0 +1,68 @@
+import t from 'tap'
+import { Breakdown } from '../../src/http/breakdowns.ts'
+import { addressOf, openTestApp } from '../app.ts'
+import { exactly, members, problem } from './contract.ts'
+
+const app = await openTestApp(t, { now: new Date('2012-11-18T12:00:00Z') })
+const ask = (query: string, service = 'imessage') => app.ask(`/v1/services/${service}/breakdown?${query}`)
+let people = 0
+const say = (region: string | undefined, device: string | undefined, verdict = 'down') =>
+  app.report({ service: 'imessage', verdict, region, device_class: device }, addressOf(people++))
+
+for (let minute = 0; minute < 5; minute++) await app.passMinute()
+for (const region of ['CA', 'CA-ON', 'CA-ON', 'CA-QC', 'US-CA', undefined]) await say(region, 'mac')
+await say('CA-ON', undefined, 'degraded')
+await say('US', 'iphone', 'working')
+for (let minute = 0; minute < 3; minute++) await app.passMinute()
+const keyed = (body: { cells: { key: string, working: number, degraded: number, down: number }[] }) =>
+  Object.fromEntries(body.cells.map(({ key, working, degraded, down }) => [key, [working, degraded, down]]))
+
+t.test('it has the members of the contract, over the last 24 hours by default', async t => {
+  const { status, body, headers } = await ask('by=region')
+  t.equal(status, 200)
+  exactly(t, Breakdown, body)
+  members(t, body, 'service by from to k cells')
+  for (const cell of body.cells) members(t, cell, 'key working degraded down expected_down ratio suppressed')
+  t.match(body, { service: 'imessage', by: 'region', k: 5, from: '2012-11-17T12:08:00Z', to: '2012-11-18T12:08:00Z' })
+  t.equal(headers['cache-control'], 'public, max-age=2')
+})
+
+t.test('by region it lists countries, and within one its subdivisions with itself', async t => {
+  t.strictSame(keyed((await ask('by=region')).body), { CA: [0, 1, 4], US: [1, 0, 1], ZZ: [0, 0, 1] })
+  t.strictSame(keyed((await ask('by=region&region=CA')).body), { CA: [0, 0, 1], 'CA-ON': [0, 1, 2], 'CA-QC': [0, 0, 1] })
+  t.strictSame(keyed((await ask('by=region&region=US')).body), { US: [1, 0, 0], 'US-CA': [0, 0, 1] })
+  t.strictSame(keyed((await ask('by=region&region=FR')).body), {})
+  problem(t, await ask('by=region&region=CA-ON'), 'invalid', ['/region'])
+})
+
+t.test('by device class it lists kinds of device, everywhere or in a region', async t => {
+  t.strictSame(keyed((await ask('by=device_class')).body), { iphone: [1, 0, 0], mac: [0, 0, 6], unknown: [0, 1, 0] })
+  t.strictSame(keyed((await ask('by=device_class&region=CA')).body), { mac: [0, 0, 4], unknown: [0, 1, 0] })
+  t.strictSame(keyed((await ask('by=device_class&region=CA-ON')).body), { mac: [0, 0, 2], unknown: [0, 1, 0] })
+})
+
+t.test('counts are of whole minutes of the range', async t => {
+  const between = async (from: string, to: string) => (await ask(`by=device_class&from=${from}&to=${to}`)).body
+  t.strictSame(keyed(await between('2012-11-18T12:05:59Z', '2012-11-18T12:06:00Z')), { iphone: [1, 0, 0], mac: [0, 0, 6], unknown: [0, 1, 0] })
+  t.strictSame(keyed(await between('2012-11-18T12:06:00Z', '2012-11-18T12:07:00Z')), {})
+  t.match(await between('2012-11-18T12:00:30Z', '2099-01-01T00:00:00Z'), { from: '2012-11-18T12:00:00Z', to: '2012-11-18T12:09:00Z' }, 'cut after the open minute')
+})
+
+t.test('each cell stands beside what is expected of it once that is known', async t => {
+  const { body: { cells } } = await ask('by=device_class')
+  const mac = cells.find(({ key }: { key: string }) => key === 'mac')
+  if (mac.expected_down !== null) t.ok(Math.abs(mac.ratio - mac.down / mac.expected_down) < 1e-6)
+  t.match((await app.ask('/v1/services/github/breakdown?by=region')).body, { cells: [] })
+})
+
+t.test('what is not valid is refused by name', async t => {
+  problem(t, await ask(''), 'invalid', ['/by'])
+  for (const by of ['', 'verdict', 'device-class', 'REGION']) problem(t, await ask(`by=${by}`), 'invalid', ['/by'])
+  problem(t, await ask('by=region&region=XX'), 'invalid', ['/region'])
+  problem(t, await ask('by=region&from=2012-11-18T12:00:00Z&to=2012-11-18T12:00:00Z'), 'invalid', ['/from'])
+  problem(t, await ask('by=region&from=2012-11-19T12:00:00Z&to=2012-11-20T12:00:00Z'), 'invalid', ['/from'])
+  problem(t, await ask('by=region&to=now'), 'invalid', ['/to'])
+  problem(t, await ask('by=region&by=region'), 'malformed', ['/by'])
+  problem(t, await ask('by=region&window=5m'), 'malformed', ['/window'])
+  problem(t, await ask('by=region', 'nope'), 'not-found')
+})
