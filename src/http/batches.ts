@@ -110,7 +110,9 @@ export const batches: Routes<{ db: Db, intake: ImportIntake, store: BulkStore, n
       await takeBulk(items, intake, store, counts)
     } catch (error) {
       if (isStream(request.body)) request.body.resume()
-      const fault = faultOf(error)
+      const fault = isStream(request.body) && request.body.errored === error
+        ? new Fault('malformed', 'The connection ended before the body was whole.')
+        : faultOf(error)
       throw new Fault(fault.code, fault.message, {
         errors: fault.errors, extra: describeCounts(counts), cause: error, ...(fault.retryAfterS === undefined ? {} : { retryAfterS: fault.retryAfterS })
       })

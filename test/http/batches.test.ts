@@ -1,3 +1,5 @@
+import { request } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { Readable } from 'node:stream'
 import { setImmediate } from 'node:timers/promises'
 import t from 'tap'
@@ -175,6 +177,18 @@ t.test('a database lost midway is told as 503 with the counts so far, and the fi
   await absence.end()
   const again = await send(ndjson(items), 'application/x-ndjson', authorization, app)
   counts(t, again, { received: 1_200, counted: 700, duplicate: 500 })
+})
+
+t.test('a connection lost midway keeps what was whole, and is no failure of ours', async t => {
+  const before = await stored()
+  const { port } = app.http.server.address() as AddressInfo
+  const client = request({ port, host: '127.0.0.1', method: 'POST', path: '/v1/reports/batch', headers: { authorization: `Bearer ${token}`, 'content-type': 'application/x-ndjson' } })
+  client.on('error', () => {})
+  client.write(ndjson(Array.from({ length: 600 }, () => item())) + '{"service":"imess')
+  while (await stored() < before + 500) await setImmediate()
+  client.destroy()
+  while (await stored() < before + 600) await setImmediate()
+  t.equal(await stored(), before + 600)
 })
 
 t.test('property: whatever a line holds, no answer is a 5xx', async () => {

@@ -66,3 +66,30 @@ t.test('what is not valid is refused by name', async t => {
   problem(t, await ask('by=region&window=5m'), 'malformed', ['/window'])
   problem(t, await ask('by=region', 'nope'), 'not-found')
 })
+
+t.test('a range of later today is refused like any other of the future', async t => {
+  problem(t, await ask('by=region&from=2012-11-18T12:30:00Z&to=2012-11-18T13:00:00Z'), 'invalid', ['/from'])
+  problem(t, await ask('by=region&from=2012-11-18T12:30:00Z'), 'invalid', ['/from'])
+  problem(t, await ask('by=region&region=CA-ON&form=x'), 'malformed', ['/form', '/region'])
+  problem(t, await ask('by=region&region=CA-ON', 'nope'), 'not-found')
+})
+
+t.test('a ratio holds reports against what was expected of the same minutes, and of no others', async t => {
+  const app = await openTestApp(t, { now: new Date('2012-11-18T10:00:00Z') })
+  for (let minute = 0; minute < 65; minute++) await app.passMinute()
+  // Late ones are counted and not judged, so nothing is expected of their class before the one in time at 11:05.
+  for (let i = 0; i < 10; i++) await app.report({ service: 'imessage', verdict: 'down', device_class: 'mac', observed_at: '2012-11-18T10:30:00Z' }, addressOf(i))
+  await app.report({ service: 'imessage', verdict: 'down', device_class: 'mac' }, addressOf(10))
+  await app.report({ service: 'imessage', verdict: 'degraded', device_class: 'mac' }, addressOf(11))
+  for (let minute = 0; minute < 3; minute++) await app.passMinute()
+  const { body: { cells: [mac] } } = await app.ask('/v1/services/imessage/breakdown?by=device_class')
+  t.match(mac, { key: 'mac', degraded: 1, down: 11, expected_down: Number })
+  const { body: { points } } = await app.ask('/v1/services/imessage/curve?window=1m&device_class=mac&from=2012-11-18T10:00:00Z')
+  const known = points.filter((point: { expected_down: number | null }) => point.expected_down !== null)
+  t.ok(known.length > 0 && known.length < points.length)
+  const sum = (of: (point: { down: number, degraded: number, expected_down: number }) => number) => known.map(of).reduce((a: number, b: number) => a + b)
+  t.equal(sum(({ down, degraded }) => down + degraded / 2), 1.5)
+  const expected = sum(({ expected_down: expected }) => expected)
+  t.ok(Math.abs(mac.expected_down - expected) < 1e-9)
+  t.ok(Math.abs(mac.ratio - 1.5 / expected) < 1e-9, `${mac.ratio} is ${1.5 / expected}`)
+})

@@ -93,9 +93,9 @@ t.test('any site may read what is public, and none may call what is not', async 
     const asked = await app.ask(url, { method: 'OPTIONS', headers: { origin, 'access-control-request-method': 'POST' } })
     t.ok(asked.status >= 400)
     t.equal(asked.headers['access-control-allow-origin'], undefined)
-    const posted = await app.ask(url, { method: 'POST', headers: { origin } })
-    t.equal(posted.headers['access-control-allow-origin'], undefined)
   }
+  const posted = await app.ask('/v1/reports/batch', { method: 'POST', headers: { origin } })
+  t.equal(posted.headers['access-control-allow-origin'], undefined)
 })
 
 t.test('OPTIONS says what a path has', async t => {

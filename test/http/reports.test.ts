@@ -93,6 +93,17 @@ t.test('the fourth voice of a network in an interval is kept and not counted, wh
   t.equal((await app.report(good, '2001:db8:78::1')).body.disposition, 'counted', 'the next /48')
 })
 
+t.test('what comes at once is told apart as what comes in turn', async t => {
+  const address = freshAddress()
+  const same = await Promise.all(Array.from({ length: 20 }, () => app.report(good, address)))
+  t.strictSame(same.map(({ status }) => status).sort(), [...Array(19).fill(200), 201])
+  t.equal(new Set(same.map(({ body }) => body.id)).size, 1)
+  const crowd = freshAddress()
+  const many = await Promise.all(Array.from({ length: 20 }, (_, i) => app.report({ ...good, reporter: `${i}` }, crowd)))
+  t.equal(many.filter(({ body }) => body.disposition === 'counted').length, 3)
+  t.equal(many.filter(({ body }) => body.disposition === 'quarantined').length, 17)
+})
+
 t.test('an IPv4 address is the same in IPv6 clothes', async t => {
   const first = await app.report(good, '192.0.2.200')
   for (const dressed of ['::ffff:192.0.2.200', '::ffff:c000:2c8']) t.equal((await app.report(good, dressed)).body.id, first.body.id)

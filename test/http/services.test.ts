@@ -26,9 +26,8 @@ t.test('a summary has the members of the contract', async t => {
     members(t, item.official, 'status said_at checked_at source url')
     members(t, item.freshness, 'state judged_until age_s')
     t.match(item, { official: { status: 'unknown' }, disputed: false, disputed_since: null, workarounds: [], outages: [] })
-    const one = await app.ask(`/v1/services/${item.slug}`)
-    t.strictSame(one.body, item)
   }
+  for (const { slug } of [items[0], items.at(-1)]) exactly(t, Summary, (await app.ask(`/v1/services/${slug}`)).body)
   const { fallbacks, components, group } = items.find(({ slug }: { slug: string }) => slug === 'imessage')
   t.equal(group, 'Apple')
   t.ok(components.length > 0)
