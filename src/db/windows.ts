@@ -107,6 +107,22 @@ export async function readDivided (
   [...scopeValues(scope), serviceId, new Date(from).toISOString(), new Date(to).toISOString(), multirange(stretches)])
 }
 
+/** Down + degraded/2 of one service by key, each within stretches of its own that do not overlap; a missing key had none. */
+export async function readWithin (
+  db: Db, serviceId: number, by: Division, scope: Scope, stretches: ReadonlyMap<string, readonly Stretch[]>
+): Promise<Map<string, number>> {
+  const all = [...stretches].flatMap(([key, parts]) => parts.map(part => ({ key, ...part })))
+  if (all.length === 0) return new Map()
+  const starts = all.map(({ from }) => new Date(from).toISOString())
+  const ends = all.map(({ to }) => new Date(to).toISOString())
+  const rows = await db.query<{ key: string, within: number }>(`select key, sum(down + degraded / 2.0)::double precision as within
+    from windows join unnest($5::text[], $6::timestamptz[], $7::timestamptz[]) part(key, since, until) on part.key = ${KEY[by]}
+    where ${IN_SCOPE} and service_id = $4 and minute >= since and minute < until and minute >= $8 and minute < $9
+    group by 1`,
+  [...scopeValues(scope), serviceId, all.map(({ key }) => key), starts, ends, starts.toSorted()[0], ends.toSorted().at(-1)])
+  return new Map(rows.map(({ key, within }) => [key, within]))
+}
+
 function multirange (stretches: readonly Stretch[]): string {
   return `{${stretches.map(({ from, to }) => `[${new Date(from).toISOString()},${new Date(to).toISOString()})`).join(',')}}`
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod'
-import { commonStretches, expectationsOf, layGrid, mergeStretches, ratioOf, sumExpectation } from '../core/curves.ts'
+import type { ScopeExpectation } from '../core/baseline.ts'
+import { commonStretches, expectationsOf, layGrid, mergeStretches, ratioOf, sumExpectation, type Stretch } from '../core/curves.ts'
 import { Fault } from '../core/faults.ts'
 import { DAY_MS, floorTo, HOUR_MS, MINUTE_MS, type Clock } from '../core/time.ts'
 import { ALL, countryOf, scopeKey } from '../core/vocabulary.ts'
@@ -7,7 +8,7 @@ import { readBaselines } from '../db/baselines.ts'
 import type { Db } from '../db/client.ts'
 import type { Catalog } from '../db/services.ts'
 import { readServiceWatched } from '../db/watched.ts'
-import { readDivided, type Division } from '../db/windows.ts'
+import { readDivided, readWithin, type Division } from '../db/windows.ts'
 import { at, At, BRIEFLY, Instant, RegionQuery, ServicePath, Slug, Tally, type Routes } from './schemas.ts'
 import { findService } from './services.ts'
 
@@ -35,26 +36,38 @@ export const Breakdown = z.object({
 
 /** `GET /v1/services/:service/breakdown`: who is hit, with what is usual for each. */
 export const breakdowns: Routes<{ db: Db, catalog: () => Catalog, clock: Clock }> = async (app, { db, catalog, clock }) => {
-  app.get('/services/:service/breakdown', {
-    schema: { summary: 'Who is hit', params: ServicePath, querystring: BreakdownQuery, response: { 200: Breakdown } }
-  }, async ({ params, query }, reply) => {
-    const { by, region } = query
+  /** What is asked for. @throws Fault `invalid` */
+  const lay = ({ by, from, to, region }: z.infer<typeof BreakdownQuery>): Stretch => {
     if (by === 'region' && region !== countryOf(region)) {
       const detail = `"${region}" has no subdivisions here; name its country, ${countryOf(region)}.`
       throw new Fault('invalid', detail, { errors: [{ pointer: '/region', detail, in: 'query' }] })
     }
     const now = clock.now()
-    const to = query.to ?? now
-    const { from, to: end } = layRange(query.from ?? new Date(to.getTime() - DAY_MS), to, now)
+    const end = to ?? now
+    return layRange(from ?? new Date(end.getTime() - DAY_MS), end, now)
+  }
+
+  app.get('/services/:service/breakdown', {
+    config: { check: (query: z.infer<typeof BreakdownQuery>) => { lay(query) } },
+    schema: { summary: 'Who is hit', params: ServicePath, querystring: BreakdownQuery, response: { 200: Breakdown } }
+  }, async ({ params, query }, reply) => {
+    const { by, region } = query
     const service = findService(catalog(), params.service)
+    const { from, to: end } = lay(query)
     const scope = { region, deviceClass: ALL }
     const division: Division = by === 'device_class' ? by : region === ALL ? 'country' : 'subdivision'
 
     const watched = await readServiceWatched(db, service.id, from, end)
-    const judged = (await readBaselines(db, service.id, [], floorTo(from, HOUR_MS), end)).map(({ hour }) => ({ from: hour, to: hour + HOUR_MS }))
-    const cells = await readDivided(db, service.id, division, scope, from, end, commonStretches(watched, mergeStretches(judged)))
+    const cells = await readDivided(db, service.id, division, scope, from, end, [])
     const keys = cells.map(({ key }) => scopeKey(division === 'device_class' ? { region, deviceClass: key } : { region: key, deviceClass: ALL }))
     const baselines = await readBaselines(db, service.id, keys, floorTo(from, HOUR_MS), end)
+    const known = new Map(cells.map(({ key }, index) => [key, division === 'subdivision' && key === region
+      // A subdivision's expectation is its own; the country's would be that of all its subdivisions.
+      ? new Map<number, ScopeExpectation>()
+      : expectationsOf(baselines, keys[index]!)]))
+    const judged = new Map([...known].map(([key, hours]) =>
+      [key, commonStretches(watched, mergeStretches([...hours.keys()].map(hour => ({ from: hour, to: hour + HOUR_MS }))))]))
+    const within = await readWithin(db, service.id, division, scope, judged)
     reply.header('cache-control', BRIEFLY)
     return {
       service: service.slug,
@@ -62,19 +75,20 @@ export const breakdowns: Routes<{ db: Db, catalog: () => Catalog, clock: Clock }
       from: at(new Date(from)),
       to: at(new Date(end)),
       k: K,
-      cells: cells.map(({ key, working, degraded, down, within }, index) => {
-        // A subdivision's expectation is its own; the country's would be that of all its subdivisions.
-        const known = division === 'subdivision' && key === region ? new Map() : expectationsOf(baselines, keys[index]!)
-        const { expected } = sumExpectation(known, watched)
-        return { key, working, degraded, down, expected_down: expected, ratio: ratioOf(within, expected), suppressed: false }
+      cells: cells.map(({ key, working, degraded, down }) => {
+        const { expected } = sumExpectation(known.get(key)!, watched)
+        return { key, working, degraded, down, expected_down: expected, ratio: ratioOf(within.get(key) ?? 0, expected), suppressed: false }
       })
     }
   })
 }
 
-/** Whole minutes, cut after the one that runs, within what minute windows are kept for. */
-function layRange (from: Date, to: Date, now: Date): { from: number, to: number } {
-  // A day's grid checks order and reach alike; minutes then bound the sum.
+/** Whole minutes, cut after the one that runs; as far back as a curve by days reaches. */
+function layRange (from: Date, to: Date, now: Date): Stretch {
   layGrid(from, to, '1d', now)
-  return { from: floorTo(from.getTime(), MINUTE_MS), to: Math.min(-floorTo(-to.getTime(), MINUTE_MS), floorTo(now.getTime(), MINUTE_MS) + MINUTE_MS) }
+  const range = { from: floorTo(from.getTime(), MINUTE_MS), to: Math.min(-floorTo(-to.getTime(), MINUTE_MS), floorTo(now.getTime(), MINUTE_MS) + MINUTE_MS) }
+  if (range.from < range.to) return range
+  // Later today: the day's window has begun, the minute has not.
+  const detail = `"from" (${from.toISOString()}) lies in the future; it is ${now.toISOString()} now.`
+  throw new Fault('invalid', detail, { errors: [{ pointer: '/from', detail, in: 'query' }] })
 }
