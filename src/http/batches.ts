@@ -98,7 +98,7 @@ export const batches: Routes<{ db: Db, intake: ImportIntake, store: BulkStore, n
       security: [{ token: [] }],
       consumes: ['application/json', NDJSON],
       // The items are checked one by one, so that a bad one harms no other.
-      body: z.unknown().meta({ id: 'BatchBody', type: 'array', items: { $ref: '#/components/schemas/BatchItem' } }),
+      body: z.unknown().meta({ id: 'BatchBody', type: 'array', items: { $ref: '#/components/schemas/BatchItemInput' } }),
       response: { 200: Batch }
     }
   }, async (request, reply) => {

@@ -24,13 +24,38 @@ export const Problem = z.looseObject({
 }).meta({ id: 'Problem' })
 
 const zodToJsonConfig: NonNullable<Parameters<typeof createJsonSchemaTransform>[0]['zodToJsonConfig']> = {
-  // A pattern of four hundred characters says no more than the format does.
-  override: ({ jsonSchema }) => { if (jsonSchema.format === 'date-time') delete jsonSchema.pattern }
+  override: ({ jsonSchema }) => {
+    // A pattern of four hundred characters says no more than the format does.
+    if (jsonSchema.format === 'date-time') delete jsonSchema.pattern
+    // zod drops `examples` of what it transforms; ours are as they are sent.
+    const { sent } = jsonSchema
+    delete jsonSchema['sent']
+    if (Array.isArray(sent)) jsonSchema.examples = sent
+  }
+}
+
+type Described = Extract<ReturnType<ReturnType<typeof createJsonSchemaTransformObject>>, { openapi?: unknown }>
+
+/** The document without schemas that no call leads to: each is made as it is sent and as it is answered. */
+function dropUnused (document: Described): Described {
+  const schemas: Record<string, unknown> = document.components?.schemas ?? {}
+  const used = new Set<string>()
+  const follow = (part: unknown) => {
+    for (const [, name] of JSON.stringify(part ?? {}).matchAll(/"#\/components\/schemas\/([^"]+)"/g)) {
+      if (used.has(name!)) continue
+      used.add(name!)
+      follow(schemas[name!])
+    }
+  }
+  follow(document.paths)
+  for (const name of Object.keys(schemas)) if (!used.has(name)) delete schemas[name]
+  return document
 }
 
 /** Collects the calls that are registered after it, from the schemas that check their requests. */
 export const describeCalls = fastifyPlugin(async (app: FastifyInstance) => {
   const transform = createJsonSchemaTransform({ zodToJsonConfig })
+  const describeAll = createJsonSchemaTransformObject({ zodToJsonConfig })
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.1',
@@ -52,7 +77,7 @@ export const describeCalls = fastifyPlugin(async (app: FastifyInstance) => {
       }
       return transform(schema === undefined ? document : { ...document, schema: { ...schema, response } })
     },
-    transformObject: createJsonSchemaTransformObject({ zodToJsonConfig })
+    transformObject: document => dropUnused(describeAll(document) as Described)
   })
 })
 

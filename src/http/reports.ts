@@ -35,7 +35,10 @@ export const ReportBody = z.strictObject({
   observed_at: Instant.optional().describe('From 24 h ago to now; up to 120 s ahead is taken as now'),
   reporter: Text(REPORTER_MAX).optional().describe('A nonce that the client makes for itself, to be told apart from others behind the same address; never stored'),
   proof: z.string().max(PROOF_MAX).optional().describe('The solution of a challenge, where one was asked for')
-}).meta({ id: 'ReportBody' })
+}).meta({
+  id: 'ReportBody',
+  sent: [{ service: 'imessage', verdict: 'down', region: 'CA-ON', device_class: 'ipad-wifi', symptom: 'sending', impact: 'blocked', observed_at: '2012-11-18T19:12:00Z' }]
+})
 
 /** A checked body as the intake takes it. */
 export function inputOf (body: z.infer<typeof ReportBody>): ReportInput {

@@ -1,5 +1,6 @@
 import { Validator } from '@seriousme/openapi-schema-validator'
 import t from 'tap'
+import { ReportBody } from '../../src/http/reports.ts'
 import { openTestApp } from '../app.ts'
 
 const app = await openTestApp(t)
@@ -54,10 +55,12 @@ t.test('it lists every call with its parameters, and how each refuses', async t 
   t.strictSame(reportBody.required, ['service', 'verdict'])
   t.equal(reportBody.additionalProperties, false)
   t.match(reportBody.properties, { comment: { maxLength: 280 }, reporter: { maxLength: 64 }, verdict: { enum: ['working', 'degraded', 'down'] } })
+  for (const example of reportBody.examples) t.ok(ReportBody.safeParse(example).success, 'the example is one that is taken')
   const curve = description.paths['/v1/services/{service}/curve'].get.responses['200'].content
   t.strictSame(Object.keys(curve).sort(), ['application/json', 'application/x-ndjson', 'image/svg+xml', 'text/csv'])
   const batch = description.paths['/v1/reports/batch'].post
   t.strictSame(Object.keys(batch.requestBody.content).sort(), ['application/json', 'application/x-ndjson'])
+  t.match(description.components.schemas.BatchItemInput, { required: ['service', 'verdict', 'reporter'], properties: { observed_at: { format: 'date-time' } } })
   t.strictSame(batch.security, [{ token: [] }])
 })
 
