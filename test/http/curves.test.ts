@@ -206,3 +206,40 @@ t.test('the picture is well-formed, whatever it shows, and brings all it needs',
     t.notMatch(text, /NaN|undefined|Infinity|<script|\son\w+=|href="http|url\(http|&(?!(amp|lt|gt|quot|apos|#\d+);)/)
   }
 })
+
+t.test('imported history was watched from its first report to its last, for its service alone', async t => {
+  const app = await openTestApp(t, { now: new Date('2012-11-18T12:00:00Z') })
+  const { body } = await app.ask('/v1/reports/batch', {
+    method: 'POST',
+    headers: { authorization: `Bearer ${await app.token()}` },
+    payload: ['09:10', '09:40'].map((time, i) => ({ service: 'imessage', verdict: 'down', reporter: `r${i}`, observed_at: `2012-11-18T${time}:30Z` }))
+  })
+  t.equal(body.counted, 2)
+  await app.jobs.tick()
+  const watched = async (service: string, window: string) => {
+    const { body: { points } } = await app.ask(`/v1/services/${service}/curve?window=${window}&from=2012-11-18T09:00:00Z&to=2012-11-18T10:00:00Z`)
+    return points.filter(({ gap }: { gap: boolean }) => !gap).map(({ start }: { start: string }) => start.slice(11, 16))
+  }
+  t.strictSame(await watched('imessage', '1m'), Array.from({ length: 31 }, (_, i) => `09:${10 + i}`))
+  t.strictSame(await watched('imessage', '15m'), ['09:00', '09:15', '09:30'])
+  t.strictSame(await watched('facetime', '1m'), [])
+})
+
+t.test('a minute is operational once it was judged, and not before', async t => {
+  const app = await openTestApp(t, { now: new Date('2012-11-18T12:00:00Z') })
+  for (let minute = 0; minute < 5; minute++) await app.passMinute()
+  app.now = new Date('2012-11-18T12:05:10Z')
+  const states = async () => (await app.ask('/v1/services/imessage/curve?window=1m&from=2012-11-18T12:00:00Z')).body.points.map(({ state }: { state: string }) => state)
+  t.strictSame(await states(), [...Array(4).fill('operational'), 'unknown', 'unknown'])
+  app.now = new Date('2012-11-18T12:05:20Z')
+  await app.jobs.tick()
+  t.strictSame(await states(), [...Array(5).fill('operational'), 'unknown'])
+})
+
+t.test('a range that begins in the future is told so, also when no end is named', async t => {
+  for (const query of ['from=2012-11-18T12:40:00Z', 'from=2012-11-18T12:40:00Z&to=2012-11-18T13:00:00Z']) {
+    const answer = await app.ask(`/v1/services/imessage/curve?${query}`)
+    problem(t, answer, 'invalid', ['/from'])
+    t.match(answer.body.errors[0].detail, /future/)
+  }
+})

@@ -132,3 +132,33 @@ t.test('the curve and the picture show the outage where the timeline has it', as
   const { body: hours } = await app.ask(`/v1/services/imessage/curve?window=1h&from=${from}`)
   t.ok(hours.points.some(({ state }: { state: string }) => state === 'outage' || state === 'suspected'), 'the gravest of a window counts')
 })
+
+t.test('pages hold still while new outages appear', async t => {
+  const before = (await list()).items.map(({ id }: { id: string }) => id)
+  const { items: [newest], next_cursor: next } = await list('?limit=1')
+  await fail('whatsapp', [undefined])
+  const { items } = await list()
+  t.equal(items.length, before.length + 1, 'one more than before')
+  t.equal(items[0].service, 'whatsapp')
+  const rest = await list(`?cursor=${next}`)
+  t.strictSame([newest.id, ...rest.items.map(({ id }: { id: string }) => id)], before)
+})
+
+t.test('each window of the curve has the gravest state that the timeline gave it', async t => {
+  const { timeline, detected_at: detectedAt, resolved_at: resolvedAt, dismissed_at: dismissedAt } = (await app.ask(`/v1/outages/${first.id}`)).body
+  const end = Date.parse(resolvedAt ?? dismissedAt)
+  const said: Record<string, string> = { suspected: 'suspected', confirmed: 'outage', recovering: 'recovering' }
+  const gravity = ['operational', 'recovering', 'suspected', 'outage']
+  for (const [window, minutes] of [['1m', 1], ['5m', 5], ['15m', 15], ['1h', 60]] as const) {
+    const from = new Date(Date.parse(detectedAt) - 2 * MINUTE_MS).toISOString()
+    const { body: { points } } = await app.ask(`/v1/services/imessage/curve?window=${window}&from=${from}&to=${new Date(end + 5 * MINUTE_MS).toISOString()}`)
+    const expected = points.map(({ start }: { start: string }) => {
+      const [since, until] = [Date.parse(start), Date.parse(start) + minutes * MINUTE_MS]
+      const held = timeline.filter(({ at, state }: Record<string, string>, i: number) =>
+        said[state!] !== undefined && Date.parse(at!) < until && (i + 1 === timeline.length ? Infinity : Date.parse(timeline[i + 1].at)) > since)
+      return gravity[Math.max(0, ...held.map(({ state }: { state: string }) => gravity.indexOf(said[state]!)))]
+    })
+    t.strictSame(points.map(({ state }: { state: string }) => state), expected, window)
+  }
+  t.ok(timeline.some(({ state }: { state: string }) => state === 'confirmed') && timeline.some(({ state }: { state: string }) => state === 'recovering'), 'it went through its states')
+})
