@@ -113,7 +113,7 @@ function refuseUnfit (request: FastifyRequest, done: HookHandlerDoneFunction): v
 }
 
 /** Below the 3 s in which a caller is told that the database is gone, and above the time that one statement may take. */
-const ANSWER_WITHIN_MS = 2_700
+const ANSWER_WITHIN_MS = 2_600
 
 /**
  * Ends the wait of whoever has no answer in time: behind a hanging database each step has a time-out of its own, and a
