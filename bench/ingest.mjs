@@ -19,8 +19,8 @@ const WARM_UP_MS = 2_000
 const CONNECTIONS = Number(process.env.CONNECTIONS ?? 64)
 /** Networks that one run may use up. */
 const RUN_SPAN = 400_000
-/** Node's own flags for our service, such as --cpu-prof. */
-const NODE_FLAGS = process.env.NODE_FLAGS?.split(' ') ?? []
+/** Node's own flags for each server: those of `npm start`, unless NODE_FLAGS says others. */
+const NODE_FLAGS = (process.env.NODE_FLAGS ?? '--max-semi-space-size=32 --single-threaded-gc').split(' ').filter(flag => flag !== '')
 const TITLES = {
   ours: 'Groundswell, durable',
   nothing: 'Fastify + zod, stores nothing',
@@ -34,7 +34,7 @@ const endings = []
 
 /** Starts a server, which is ready once `portOf` finds the port in one of its lines. */
 async function start (args, environment, portOf) {
-  const child = spawn(process.execPath, args, { env: { PATH: process.env.PATH, ...environment }, stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, [...NODE_FLAGS, ...args], { env: { PATH: process.env.PATH, ...environment }, stdio: ['ignore', 'pipe', 'inherit'] })
   endings.unshift(async () => {
     if (child.exitCode !== null) return
     child.kill('SIGTERM')
@@ -53,7 +53,7 @@ async function start (args, environment, portOf) {
 /** Our service, as it ships: durable, on its embedded database. */
 async function startOurs () {
   const dataDir = join(folder, 'ours')
-  const server = await start([...NODE_FLAGS, here('../dist/main.js')], {
+  const server = await start([here('../dist/main.js')], {
     DATA_DIR: dataDir, PORT: '0', LIMIT_REPORTS: '999999999/60', TRUST_PROXY: '127.0.0.0/8'
   }, line => {
     const { msg, address } = JSON.parse(line)

@@ -18,6 +18,8 @@ const Cidrs = z.string().default('').transform((text, context) => {
   return cidrs
 })
 
+const DAYS = 'expected a number of days from 1 to 35'
+
 const Environment = z.object({
   HOST: z.string().min(1).default('127.0.0.1'),
   PORT: z.coerce.number('expected a port from 0 to 65535').int().min(0).max(65_535).default(3000),
@@ -27,7 +29,7 @@ const Environment = z.object({
   LIMIT_REPORTS: Limit('60/60'),
   LIMIT_READS: Limit('600/60'),
   LIMIT_ADMIN: Limit('300/60'),
-  RETENTION_DAYS: z.coerce.number('expected a number of days').int().min(1).max(35).default(30),
+  RETENTION_DAYS: z.coerce.number(DAYS).int(DAYS).min(1, DAYS).max(35, DAYS).default(30),
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info')
 }).transform(env => ({
   host: env.HOST,

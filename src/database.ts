@@ -1,6 +1,6 @@
 import type { Logger } from 'pino'
 import type { Config } from './config.ts'
-import { canConnect, type Connection } from './db/client.ts'
+import { canConnect, tryConnection, type Connection } from './db/client.ts'
 import { findDataDir } from './embedded/ground.ts'
 import { joinEmbedded, startEmbedded } from './embedded/postgres.ts'
 
@@ -9,10 +9,15 @@ export interface Provided { connection: Connection, stop: () => Promise<void> }
 
 /**
  * The database of the configuration: one's own by DATABASE_URL, else the embedded one in DATA_DIR, started.
- * @throws EmbeddedError when another process already runs it there.
+ * @throws EmbeddedError when another process already runs it there; Error when one's own cannot be reached.
  */
 export async function provideDatabase (config: Config, log: Logger): Promise<Provided> {
-  if (config.databaseUrl !== undefined) return { connection: { connectionString: config.databaseUrl }, stop: async () => {} }
+  if (config.databaseUrl !== undefined) {
+    const connection = { connectionString: config.databaseUrl }
+    const failed = await tryConnection(connection)
+    if (failed === undefined) return { connection, stop: async () => {} }
+    throw new Error(`The database of DATABASE_URL cannot be used: ${failed.message}. Check that PostgreSQL runs there, that the database exists, and the user and password.`, { cause: failed })
+  }
   const dataDir = config.dataDir ?? await findDataDir(process.cwd())
   log.info({ data_dir: dataDir }, 'the embedded database keeps its files here')
   const { connection, stop } = await startEmbedded({

@@ -20,7 +20,12 @@ const program = new Command('groundswell')
   .description('Is it working for you? Reports become outage curves, and outages are flagged before the vendor admits them.')
   .showHelpAfterError('(add --help for what there is)')
 
-program.command('serve', { isDefault: true }).description('the service (default)').action(serve)
+program.command('serve', { isDefault: true }).description('the service (default)').allowExcessArguments()
+  .action(async (_options: object, command: Command) => {
+    const [unknown] = command.args
+    if (unknown !== undefined) command.error(`error: there is no command "${unknown}"; --help lists them`)
+    await serve()
+  })
 
 program.command('migrate').description('bring the database up to date; serve does it too').action(async () => {
   const config = readConfig()
@@ -60,14 +65,21 @@ async function serve (): Promise<void> {
       await stop()
       throw error
     })
-  closeWithGrace({ delay: CLOSE_MS, logger: { error: message => log.error(message) } }, async ({ signal, err }) => {
+  const signals = closeWithGrace({ delay: CLOSE_MS, logger: { error: message => log.error(message) } }, async ({ signal, err }) => {
     if (err !== undefined) log.fatal({ err }, 'stopping after an error that nobody handled')
     else log.info({ signal }, 'stopping: what is in flight is finished first')
     await app.close()
     await stop()
   })
-  const address = await app.http.listen({ host: config.host, port: config.port })
-  log.info({ address, docs: `${address}/docs` }, 'ready')
+  try {
+    const address = await app.http.listen({ host: config.host, port: config.port })
+    log.info({ address, docs: `${address}/docs` }, 'ready')
+  } catch (error) {
+    signals.uninstall()
+    await app.close()
+    await stop()
+    throw new Error(`It cannot listen on HOST ${config.host}, PORT ${config.port}: ${(error as Error).message}. Set another, or stop what is there.`, { cause: error })
+  }
 }
 
 async function withDatabase (work: (database: Database) => Promise<void>): Promise<void> {

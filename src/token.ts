@@ -30,10 +30,10 @@ export function registerToken (program: Command, withDatabase: (work: (database:
   const token = program.command('token').description('bearer tokens for relays and moderators')
 
   token.command('create').description('make a token; its secret is shown once')
-    .requiredOption('--name <name>', 'whose it is, or what for')
+    .requiredOption('--name <name>', 'whose it is, or what for', parseName)
     .requiredOption('--scope <scope...>', `what it opens: ${TOKEN_SCOPES.join(', ')}`, collectScopes)
-    .option('--expires <time>', 'how long it lasts: 12h, 90d, or never', parseExpiry, parseExpiry(DEFAULT_EXPIRY))
-    .action(({ name, scope, expires }: { name: string, scope: TokenScope[], expires: number }) => withDatabase(async database => {
+    .option('--expires <time>', `how long it lasts: 12h, 90d, or never (default: ${DEFAULT_EXPIRY})`, parseExpiry)
+    .action(({ name, scope, expires = parseExpiry(DEFAULT_EXPIRY) }: { name: string, scope: TokenScope[], expires?: number }) => withDatabase(async database => {
       const now = new Date()
       const expiresAt = expires === Infinity ? null : new Date(now.getTime() + expires)
       process.stdout.write(`${await createToken(database, { name, scopes: scope, expiresAt }, now)}\n`)
@@ -52,6 +52,11 @@ export function registerToken (program: Command, withDatabase: (work: (database:
     if (!await revokeToken(database, id, new Date())) throw new Error(`No token that is still good has the id "${id}"; "groundswell token list" lists them.`)
     process.stderr.write(`Token ${id} is revoked.\n`)
   }))
+}
+
+function parseName (text: string): string {
+  if (text.trim() === '') throw new InvalidArgumentError('Expected a name.')
+  return text
 }
 
 function collectScopes (scope: string, known: TokenScope[] | undefined): TokenScope[] {

@@ -54,7 +54,7 @@ export function observedMinute (observedAt: Date | undefined, ageMaxMs: number, 
   if (at > now.getTime() + OBSERVED_AHEAD_MAX_MS) {
     throw observedFault('lies in the future; at most 120 s ahead of the server\'s clock are taken as now', now)
   }
-  if (at < now.getTime() - ageMaxMs) throw observedFault(`is too long ago; at most ${ageMaxMs / 3_600_000} h back are accepted`, now)
+  if (at < now.getTime() - ageMaxMs) throw observedFault(`is too long ago; at most ${Math.floor(ageMaxMs / 3_600_000)} h back are accepted`, now)
   return floorTo(Math.min(at, now.getTime()), MINUTE_MS)
 }
 

@@ -124,14 +124,19 @@ export async function retryConflicts<T> (work: () => Promise<T>): Promise<T> {
 
 /** True when a connection can be made and asked. */
 export async function canConnect (connection: Connection): Promise<boolean> {
+  return await tryConnection(connection) === undefined
+}
+
+/** Connects and asks once; why it failed, or undefined. */
+export async function tryConnection (connection: Connection): Promise<Error | undefined> {
   const client = new pg.Client({ ...connection, connectionTimeoutMillis: CONNECT_TIMEOUT_MS })
   client.on('error', () => {})
   try {
     await client.connect()
     await client.query('select 1')
-    return true
-  } catch {
-    return false
+    return undefined
+  } catch (error) {
+    return error as Error
   } finally {
     await client.end().catch(() => {})
   }

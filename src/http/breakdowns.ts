@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { ScopeExpectation } from '../core/baseline.ts'
-import { commonStretches, expectationsOf, layGrid, mergeStretches, ratioOf, sumExpectation, type Stretch } from '../core/curves.ts'
+import { CURVE_WINDOW_MAX, commonStretches, expectationsOf, mergeStretches, ratioOf, sumExpectation, type Stretch } from '../core/curves.ts'
 import { Fault } from '../core/faults.ts'
 import { DAY_MS, floorTo, HOUR_MS, MINUTE_MS, type Clock } from '../core/time.ts'
 import { ALL, countryOf, scopeKey } from '../core/vocabulary.ts'
@@ -14,6 +14,8 @@ import { findService } from './services.ts'
 
 /** Fewer reports than this about a symptom would not be shown; regions and device classes are in the curve anyway. */
 const K = 5
+/** The longest range. */
+const RANGE_MAX_MS = CURVE_WINDOW_MAX * DAY_MS
 const BY = ['region', 'device_class'] as const
 
 const BreakdownQuery = z.strictObject({
@@ -44,7 +46,7 @@ export const breakdowns: Routes<{ db: Db, catalog: () => Catalog, clock: Clock }
     }
     const now = clock.now()
     const end = to ?? now
-    return layRange(from ?? new Date(end.getTime() - DAY_MS), end, now)
+    return layRange(from ?? new Date(Math.min(end.getTime(), now.getTime()) - DAY_MS), end, now)
   }
 
   app.get('/services/:service/breakdown', {
@@ -83,12 +85,14 @@ export const breakdowns: Routes<{ db: Db, catalog: () => Catalog, clock: Clock }
   })
 }
 
-/** Whole minutes, cut after the one that runs; as far back as a curve by days reaches. */
+/** Whole minutes, cut after the one that runs; as long as a curve by days may be. @throws Fault `invalid` */
 function layRange (from: Date, to: Date, now: Date): Stretch {
-  layGrid(from, to, '1d', now)
   const range = { from: floorTo(from.getTime(), MINUTE_MS), to: Math.min(-floorTo(-to.getTime(), MINUTE_MS), floorTo(now.getTime(), MINUTE_MS) + MINUTE_MS) }
-  if (range.from < range.to) return range
-  // Later today: the day's window has begun, the minute has not.
-  const detail = `"from" (${from.toISOString()}) lies in the future; it is ${now.toISOString()} now.`
+  const detail = from >= to
+    ? `"from" (${from.toISOString()}) must lie before "to" (${to.toISOString()}).`
+    : range.from >= range.to
+      ? `"from" (${from.toISOString()}) lies in the future; it is ${now.toISOString()} now.`
+      : range.to - range.from > RANGE_MAX_MS ? `The range is longer than ${RANGE_MAX_MS / DAY_MS} days; ask for less.` : undefined
+  if (detail === undefined) return range
   throw new Fault('invalid', detail, { errors: [{ pointer: '/from', detail, in: 'query' }] })
 }

@@ -48,7 +48,7 @@ export const curves: Routes<{ db: Db, catalog: () => Catalog, clock: Clock }> = 
     const now = clock.now()
     const to = query.to ?? now
     const scope = { region: query.region, deviceClass: checkDeviceClass(catalog(), query.device_class) }
-    return { grid: layGrid(query.from ?? new Date(to.getTime() - DAY_MS), to, query.window, now), scope, now }
+    return { grid: layGrid(query.from ?? new Date(Math.min(to.getTime(), now.getTime()) - DAY_MS), to, query.window, now), scope, now }
   }
 
   app.get('/services/:service/curve', {

@@ -70,7 +70,7 @@ export function answerProblems (app: FastifyInstance): void {
 }
 
 const FRAMEWORK_FAULTS: Record<string, [FaultCode, string]> = {
-  FST_ERR_CTP_INVALID_MEDIA_TYPE: ['unsupported-media-type', 'Send the body as application/json.'],
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: ['unsupported-media-type', 'This call does not read a body of this type; /docs says which it reads.'],
   FST_ERR_CTP_BODY_TOO_LARGE: ['too-large', 'The body is larger than this call reads.'],
   FST_ERR_CTP_EMPTY_JSON_BODY: ['malformed', 'The body is empty; a JSON object was expected.'],
   FST_ERR_CTP_INVALID_JSON_BODY: ['malformed', 'The body is not JSON.'],
@@ -114,7 +114,7 @@ export function faultOfZod (error: z.ZodError, part: 'body' | 'query' | 'path', 
     return [{ pointer: pointerOf(path), detail, ...where }]
   }))
   return malformed
-    ? new Fault('malformed', `The ${part} has members that are not known here, or twice; \`errors\` names them.`, { errors })
+    ? new Fault('malformed', `The ${part} has ${part === 'query' ? 'parameters that are not known here, or stand twice' : 'members that are not known here'}; \`errors\` names them.`, { errors })
     : new Fault('invalid', `The ${part} is not valid; \`errors\` says where and what was expected.`, { errors })
 }
 
