@@ -101,6 +101,8 @@ export interface Background {
   /** Hours of which the service has any baseline, and up to when it is judged. */
   judgedHours: ReadonlySet<number>
   judgedUntil: number
+  /** Minutes from here on may yet be marked as watched: that they are not says nothing. */
+  markedUntil: number
 }
 
 /** One window of a curve. `expected` and `upper` in down + degraded/2; null where no minute has a baseline. */
@@ -135,7 +137,7 @@ export function fillCurve (stored: readonly (Tally & { start: number })[], grid:
       ...sumExpectation(background.expectations, watched),
       state: gravestState(background, watched, start, end),
       complete: end <= now.getTime(),
-      gap: watched.length === 0
+      gap: watched.length === 0 && start < background.markedUntil
     })
   }
   return points

@@ -32,3 +32,8 @@ export function lateAfterMs (speed: number): number {
 export function judgeGraceMs (speed: number): number {
   return Math.max(20_000, 2_000 * speed)
 }
+
+/** How long after its begin a minute may still get its mark as watched, ms: two real ticks of what makes the marks. */
+export function markLagMs (speed: number): number {
+  return 2_000 * speed
+}

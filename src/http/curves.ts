@@ -3,7 +3,7 @@ import { z } from 'zod'
 import {
   expectationsOf, fillCurve, layGrid, WINDOW_NAMES, type Background, type Grid, type Point
 } from '../core/curves.ts'
-import { DAY_MS, floorTo, HOUR_MS, type Clock } from '../core/time.ts'
+import { DAY_MS, floorTo, HOUR_MS, markLagMs, type Clock } from '../core/time.ts'
 import { ALL, scopeKey, SERVICE_STATES, type Scope } from '../core/vocabulary.ts'
 import { readBaselines } from '../db/baselines.ts'
 import type { Db } from '../db/client.ts'
@@ -59,7 +59,7 @@ export const curves: Routes<{ db: Db, catalog: () => Catalog, clock: Clock }> = 
     const type = negotiate(request)
     const service = findService(catalog(), params.service)
     const { grid, scope, now } = lay(query)
-    const { points, outages } = await readCurve(db, service, scope, grid, now)
+    const { points, outages } = await readCurve(db, service, scope, grid, clock.speed, now)
     reply.header('cache-control', BRIEFLY).header('vary', 'accept').type(`${type}; charset=utf-8`)
     if (type === 'image/svg+xml') return sendText(reply, pictureOf(catalog(), service, scope, grid, points, outages))
     const rows = points.map(describePoint)
@@ -69,7 +69,7 @@ export const curves: Routes<{ db: Db, catalog: () => Catalog, clock: Clock }> = 
   })
 }
 
-async function readCurve (db: Db, service: Service, scope: Scope, grid: Grid, now: Date): Promise<{ points: Point[], outages: Outage[] }> {
+async function readCurve (db: Db, service: Service, scope: Scope, grid: Grid, speed: number, now: Date): Promise<{ points: Point[], outages: Outage[] }> {
   const key = scopeKey(scope)
   const [tallies, hours, watched, outages, judgedUntil] = await Promise.all([
     readTallies(db, service.id, scope, grid.from, grid.to, grid.widthMs),
@@ -84,7 +84,8 @@ async function readCurve (db: Db, service: Service, scope: Scope, grid: Grid, no
     watched,
     timeline: outages.flatMap(({ id }) => timelineOf(events.filter(({ outageId }) => outageId === id))),
     judgedHours: new Set(hours.map(({ hour }) => hour)),
-    judgedUntil: judgedUntil ?? -Infinity
+    judgedUntil: judgedUntil ?? -Infinity,
+    markedUntil: now.getTime() - markLagMs(speed)
   }
   return { points: fillCurve(tallies.map(({ start, ...tally }) => ({ ...tally, start: start.getTime() })), grid, background, now), outages }
 }

@@ -15,7 +15,7 @@ export const OutageRef = z.object({
   scope: z.object({ region: z.string(), device_class: z.string() }).describe('* means all'),
   onset_at: At.describe('When it began, estimated from the curve'),
   detected_at: At.describe('The end of the minute whose reading made it suspected; lead time counts from here'),
-  severity: z.number().min(1).describe('The peak: how many times as many reports as usual')
+  severity: z.number().min(1).describe('The peak: reports over the most that is usual, in about 15 minutes; at most 100')
 }).meta({ id: 'OutageRef' })
 
 const Reading = z.object({

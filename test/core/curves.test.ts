@@ -125,7 +125,8 @@ t.test('silence is zeros, gaps are marked, and only begun and watched minutes ex
     watched: [{ from: minute(-3), to: minute(1) }, { from: minute(6), to: minute(8) }],
     timeline: [],
     judgedHours: new Set([NOON]),
-    judgedUntil: minute(7)
+    judgedUntil: minute(7),
+    markedUntil: minute(8)
   }
   const fill = (window: WindowName, from: number, more: Partial<Background> = {}) =>
     fillCurve([{ start: minute(0), working: 1, degraded: 2, down: 3 }], layGrid(new Date(minute(from)), new Date(minute(60)), window, NOW), { ...background, ...more }, NOW)
@@ -135,6 +136,9 @@ t.test('silence is zeros, gaps are marked, and only begun and watched minutes ex
   t.strictSame(minutes.map(({ complete }) => complete), [...Array(11).fill(true), false])
   t.strictSame(minutes.map(({ state }) => state), [...Array(4).fill('unknown'), 'operational', ...Array(5).fill('unknown'), 'operational', 'unknown'], 'judged to 12:07')
   t.strictSame(minutes.map(({ working, degraded, down }) => working + degraded + down), [0, 0, 0, 0, 6, ...Array(7).fill(0)])
+
+  const unmarked = fill('1m', 5, { watched: [], markedUntil: minute(7) })
+  t.strictSame(unmarked.map(({ gap }) => gap), [true, true, false], 'a minute that just began may yet get its mark')
 
   const fives = fill('5m', -5)
   t.strictSame(fives.map(({ gap, complete }) => ({ gap, complete })), [{ gap: false, complete: true }, { gap: false, complete: true }, { gap: false, complete: false }])
