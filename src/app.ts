@@ -50,9 +50,7 @@ export interface App {
 export async function openApp (options: AppOptions): Promise<App> {
   const { connection, clock, logger, retentionDays } = options
   const monotonic = () => performance.now()
-  let closing = false
-  // A pool says that it has ended before its last connections have; that the database cuts those is no news.
-  const onError = (err: unknown) => { if (!closing) logger.warn({ err }, 'a database connection was lost') }
+  const onError = (err: unknown) => { logger.warn({ err }, 'a database connection was lost') }
   await prepareDatabase(connection, retentionDays, clock.now())
 
   const database = openDatabase(connection, { onError })
@@ -116,7 +114,6 @@ export async function openApp (options: AppOptions): Promise<App> {
       await writer.drain()
       clearInterval(refreshing)
       await jobs.stop()
-      closing = true
       await Promise.all([database, ingest, jobsDatabase].map(open => open.close()))
     }
   }

@@ -93,18 +93,14 @@ export type Division = 'country' | 'subdivision' | 'device_class'
 
 const KEY = { country: 'left(region, 2)', subdivision: 'region', device_class: 'device_class' } as const
 
-/**
- * Counts of one service by key over `[from, to)` (ms), within `scope`, ascending by key; `within` is down + degraded/2
- * of the minutes in `stretches` alone.
- */
+/** Counts of one service by key over `[from, to)` (ms), within `scope`, ascending by key. */
 export async function readDivided (
-  db: Db, serviceId: number, by: Division, scope: Scope, from: number, to: number, stretches: readonly Stretch[]
-): Promise<(Tally & { key: string, within: number })[]> {
-  return db.query(`select ${KEY[by]} as key, ${TALLY},
-      coalesce(sum(down + degraded / 2.0) filter (where minute <@ $7::tstzmultirange), 0)::double precision as within
+  db: Db, serviceId: number, by: Division, scope: Scope, from: number, to: number
+): Promise<(Tally & { key: string })[]> {
+  return db.query(`select ${KEY[by]} as key, ${TALLY}
     from windows where ${IN_SCOPE} and service_id = $4 and minute >= $5 and minute < $6
     group by 1 having sum(working + degraded + down) > 0 order by ${KEY[by]} collate "C"`,
-  [...scopeValues(scope), serviceId, new Date(from).toISOString(), new Date(to).toISOString(), multirange(stretches)])
+  [...scopeValues(scope), serviceId, new Date(from).toISOString(), new Date(to).toISOString()])
 }
 
 /** Down + degraded/2 of one service by key, each within stretches of its own that do not overlap; a missing key had none. */
@@ -121,10 +117,6 @@ export async function readWithin (
     group by 1`,
   [...scopeValues(scope), serviceId, all.map(({ key }) => key), starts, ends, starts.toSorted()[0], ends.toSorted().at(-1)])
   return new Map(rows.map(({ key, within }) => [key, within]))
-}
-
-function multirange (stretches: readonly Stretch[]): string {
-  return `{${stretches.map(({ from, to }) => `[${new Date(from).toISOString()},${new Date(to).toISOString()})`).join(',')}}`
 }
 
 /** Counts of every service by minute over `[from, to)` (ms); what had no reports is missing. */

@@ -60,7 +60,7 @@ export const breakdowns: Routes<{ db: Db, catalog: () => Catalog, clock: Clock }
     const division: Division = by === 'device_class' ? by : region === ALL ? 'country' : 'subdivision'
 
     const watched = await readServiceWatched(db, service.id, from, end)
-    const cells = await readDivided(db, service.id, division, scope, from, end, [])
+    const cells = await readDivided(db, service.id, division, scope, from, end)
     const keys = cells.map(({ key }) => scopeKey(division === 'device_class' ? { region, deviceClass: key } : { region: key, deviceClass: ALL }))
     const baselines = await readBaselines(db, service.id, keys, floorTo(from, HOUR_MS), end)
     const known = new Map(cells.map(({ key }, index) => [key, division === 'subdivision' && key === region

@@ -19,7 +19,7 @@ import { countNetworks } from '../db/reports.ts'
 import { readCatalog, type Service } from '../db/services.ts'
 import type { DeviceImpact } from '../db/tables.ts'
 import { readServiceWatched, readWatched } from '../db/watched.ts'
-import { readDivided, readSeen, type SeenRow } from '../db/windows.ts'
+import { readDivided, readSeen, readWithin, type SeenRow } from '../db/windows.ts'
 
 /** An alarm needs reports of this many networks in the run of its chart. */
 export const NETWORKS_MIN = 7
@@ -222,11 +222,12 @@ export async function readDeviceImpact (db: Db, service: Service, figures: Outag
   const end = figures.resolvedAt ?? figures.dismissedAt ?? to
   const scope = { region: figures.scope.region, deviceClass: ALL }
   const watched = await readServiceWatched(db, service.id, from, end)
-  const cells = await readDivided(db, service.id, 'device_class', scope, from, end, watched)
+  const cells = await readDivided(db, service.id, 'device_class', scope, from, end)
   const keys = cells.map(({ key }) => scopeKey({ ...scope, deviceClass: key }))
   const baselines = await readBaselines(db, service.id, keys, floorTo(from, HOUR_MS), end)
-  return cells.map(({ key, within }, index) => {
+  const within = await readWithin(db, service.id, 'device_class', scope, new Map(cells.map(({ key }) => [key, watched])))
+  return cells.map(({ key }, index) => {
     const { expected } = sumExpectation(expectationsOf(baselines, keys[index]!), watched)
-    return { deviceClass: key, down: within, expectedDown: expected }
+    return { deviceClass: key, down: within.get(key) ?? 0, expectedDown: expected }
   })
 }

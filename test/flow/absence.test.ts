@@ -4,9 +4,9 @@ import t, { type Test } from 'tap'
 import { MINUTE_MS } from '../../src/core/time.ts'
 import { startEmbedded } from '../../src/embedded/postgres.ts'
 import { addressOf, openTestApp } from '../app.ts'
-import { canConnect } from '../../src/db/client.ts'
+import { canConnect, type Connection } from '../../src/db/client.ts'
 import { makeStateFolder } from '../database.ts'
-import { ask, audit, embeddedIn, eventually, readPostmasterPid, startLoad, startService } from './processes.ts'
+import { ask, audit, embeddedIn, eventually, readPostmasterPid, startLoad, startService, type Load } from './processes.ts'
 
 const PEOPLE = 24
 /** What a caller waits at most to hear that the database does not answer, ms. */
@@ -75,6 +75,15 @@ function checkTold (t: Test, told: readonly Told[], allowed: readonly number[]):
   t.comment(`${told.length} calls, the slowest ${Math.max(...told.map(({ ms }) => ms))} ms`)
 }
 
+/** Ends the load: nothing acknowledged was lost or doubled, and nobody who reported waited too long. */
+async function checkUnharmed (t: Test, connection: Connection, address: string, load: Load): Promise<void> {
+  await load.finish()
+  const { acknowledged, stored, ...harm } = await audit(connection, address, load)
+  t.strictSame(harm, UNHARMED)
+  t.ok(stored >= acknowledged && acknowledged > 0)
+  t.ok(load.slowestMs() <= TOLD_WITHIN_MS, `the slowest report took ${Math.round(load.slowestMs())} ms`)
+}
+
 async function resumes (address: string): Promise<true> {
   return eventually(async () => {
     const told = await Promise.all(READS.map(path => call(address, path)))
@@ -93,11 +102,7 @@ t.test('PostgreSQL goes away under load: 503 within 3 s, /healthz 200, and all r
   await cluster.comeBack()
   await resumes(service.address)
   await delay(500)
-  await load.finish()
-  const { acknowledged, stored, ...harm } = await audit(cluster.connection, service.address, load)
-  t.strictSame(harm, UNHARMED)
-  t.ok(stored >= acknowledged && acknowledged > 0)
-  t.ok(load.slowestMs() <= TOLD_WITHIN_MS, `the slowest report took ${Math.round(load.slowestMs())} ms`)
+  await checkUnharmed(t, cluster.connection, service.address, load)
 })
 
 t.test('PostgreSQL hangs under load, every process of it stopped: the same', async t => {
@@ -113,11 +118,7 @@ t.test('PostgreSQL hangs under load, every process of it stopped: the same', asy
   for (const pid of pids) process.kill(pid, 'SIGCONT')
   await resumes(service.address)
   await delay(500)
-  await load.finish()
-  const { acknowledged, stored, ...harm } = await audit(cluster.connection, service.address, load)
-  t.strictSame(harm, UNHARMED)
-  t.ok(stored >= acknowledged && acknowledged > 0)
-  t.ok(load.slowestMs() <= TOLD_WITHIN_MS, `the slowest report took ${Math.round(load.slowestMs())} ms`)
+  await checkUnharmed(t, cluster.connection, service.address, load)
 })
 
 t.test('PostgreSQL takes no new connections, its postmaster stopped: who has one goes on, nobody waits', async t => {
@@ -131,11 +132,7 @@ t.test('PostgreSQL takes no new connections, its postmaster stopped: who has one
   process.kill(postmaster, 'SIGCONT')
   checkTold(t, told, [200, 201, 503])
   await resumes(service.address)
-  await load.finish()
-  const { acknowledged, stored, ...harm } = await audit(cluster.connection, service.address, load)
-  t.strictSame(harm, UNHARMED)
-  t.ok(stored >= acknowledged && acknowledged > 0)
-  t.ok(load.slowestMs() <= TOLD_WITHIN_MS, `the slowest report took ${Math.round(load.slowestMs())} ms`)
+  await checkUnharmed(t, cluster.connection, service.address, load)
 })
 
 t.test('the minutes without a database are a gap, not calm, and the jobs go on after them', async t => {
