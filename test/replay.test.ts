@@ -112,7 +112,7 @@ t.test('wide windows may start anywhere, and anew after a hole', async t => {
 t.test('an alarm that was withheld live is withheld here', async t => {
   const rows = outage()
   const said = (await run(source(ndjson(rows)))).said
-  const scopes = ['*|*', { region: '*', device_class: 'iphone' }, '*|unknown']
+  const scopes = ['*|*', { region: '*', device_class: 'iphone' }, '*|unknown', 'ZZ|*', 'ZZ|iphone', 'ZZ|unknown']
   // While the evidence lasts, so also in silent minutes.
   const withheld = Array.from({ length: 329 }, (_, i) => ({ service: 'imessage', start: at(600 + i), withheld: scopes }))
   const both = [...rows, ...withheld].sort((a: Row, b: Row) => String(a.start) < String(b.start) ? -1 : String(a.start) > String(b.start) ? 1 : 0)

@@ -26,6 +26,9 @@ export interface HourRecord {
   residual2: number
   /** Σ½(y_t−y_{t−1})² over neighbouring watched windows. */
   difference2: number
+  /** Σ(y−n·p₀) and Σn·p₀(1−p₀), n = y+w: how far the share of `down` strayed, and its variance by luck. */
+  shareResidual: number
+  shareVariance: number
   suspicious: boolean
 }
 
@@ -40,11 +43,13 @@ export interface Baseline {
   levelSeenW: number
   levelPredictedY: number
   levelPredictedW: number
-  /** φ and σ² as numerator and denominator; 10-day memory. */
+  /** φ, σ² and the share's σ² as numerator and denominator; 10-day memory. */
   phiOver: number
   phiUnder: number
   strayOver: number
   strayUnder: number
+  shareStrayOver: number
+  shareStrayUnder: number
   learntHours: number
   /** Suspicious hours since the last calm one. */
   skippedHours: number
@@ -58,6 +63,8 @@ export interface Baseline {
 export interface HourModel extends ScopeExpectation {
   /** Expected working reports a minute. */
   w: Triple
+  /** m_s: what m may be at most in the expected share of `down`, m_s/(m_s + m_w). */
+  shareUpper: Triple
   levelY: number
   levelW: number
   /** Posterior mean of y over the whole day, reports a minute. */
@@ -86,6 +93,8 @@ function emptyHour (hourOfDay: number): HourRecord {
     predictedY: 0,
     residual2: 0,
     difference2: 0,
+    shareResidual: 0,
+    shareVariance: 0,
     suspicious: false
   }
 }
@@ -104,6 +113,8 @@ export function newBaseline (hourOfDay: number): Baseline {
     phiUnder: 0,
     strayOver: 0,
     strayUnder: 0,
+    shareStrayOver: 0,
+    shareStrayUnder: 0,
     learntHours: 0,
     skippedHours: 0,
     open: emptyHour(hourOfDay),
@@ -119,9 +130,21 @@ export function dispersion (b: Baseline): number {
 
 /** How far the hour's mean may be off, relative: the prediction's error, the bin's, and not having learnt yet. */
 export function relativeError (b: Baseline, hourOfDay: number, phi: number): number {
-  const stray2 = Math.max(0.0004, (4 + b.strayOver) / (400 + b.strayUnder))
-  const cold = 0.64 * Math.max(0, 1 - b.learntHours / 72)
-  return Math.sqrt(stray2 + phi / (15 + b.binY[hourOfDay]!) + cold)
+  return Math.sqrt(strayOf(b.strayOver, b.strayUnder) + phi / (15 + b.binY[hourOfDay]!) + coldness(b))
+}
+
+/** The same of the share of `down`, which the noise that all reports share leaves alone but working reports' bins do not. */
+export function relativeShareError (b: Baseline, hourOfDay: number, phi: number): number {
+  return Math.sqrt(strayOf(b.shareStrayOver, b.shareStrayUnder) + phi / (15 + b.binY[hourOfDay]!) +
+    phi / (15 + b.binW[hourOfDay]!) + coldness(b))
+}
+
+function strayOf (over: number, under: number): number {
+  return Math.max(0.0004, (4 + over) / (400 + under))
+}
+
+function coldness ({ learntHours }: Baseline): number {
+  return 0.64 * Math.max(0, 1 - learntHours / 72)
 }
 
 /**
@@ -141,9 +164,15 @@ export function predictHour (b: Baseline, hourOfDay: number, expectedPerHour: nu
   // One more report could always have come, in the time watched or in a day.
   const add = 1 / Math.min(Math.max(minutes, 60), 1440)
   const margin = 1 + 3 * relativeError(b, hourOfDay, phi)
-  const upper = m.map((rate, i) => Math.max(rate * margin + add, floor?.[i] ?? 0)) as Triple
+  const shareMargin = 1 + 3 * relativeShareError(b, hourOfDay, phi)
+  const upper = mapTriple(m, (rate, i) => Math.max(rate * margin + add, floor?.[i] ?? 0))
+  const shareUpper = mapTriple(m, rate => rate * shareMargin + add)
   const w = interpolateBins(b.binW, b.binMinutes, hourOfDay, dailyMeanW, levelW)
-  return { m, upper, w, phi, levelY, levelW, dailyMean }
+  return { m, upper, w, shareUpper, phi, levelY, levelW, dailyMean }
+}
+
+function mapTriple ([a, b, c]: Triple, change: (value: number, index: 0 | 1 | 2) => number): Triple {
+  return [change(a, 0), change(b, 1), change(c, 2)]
 }
 
 function interpolateBins (counts: number[], minutes: number[], hour: number, mean: number, level: number): Triple {
@@ -182,6 +211,9 @@ export function recordWindow (b: Baseline, model: HourModel, seen: { y: number, 
   open.predictedY += m
   open.profileY += m / model.levelY
   open.profileW += mw / model.levelW
+  const share = m / (m + mw)
+  open.shareResidual += y - (y + w) * share
+  open.shareVariance += (y + w) * share * (1 - share)
   const clipped = Math.min(y, m + 6 * Math.sqrt(model.phi * m) + 8)
   open.residual2 += (clipped - m) ** 2
   if (b.lastY !== null) open.difference2 += (y - b.lastY) ** 2 / 2
@@ -220,6 +252,8 @@ function learnHour (b: Baseline, hour: HourRecord, phi: number): void {
   if (known) {
     b.strayOver = b.strayOver * SPREAD_DECAY + (y - predicted) ** 2 - phi * predicted
     b.strayUnder = b.strayUnder * SPREAD_DECAY + predicted ** 2
+    b.shareStrayOver = b.shareStrayOver * SPREAD_DECAY + hour.shareResidual ** 2 - phi * hour.shareVariance
+    b.shareStrayUnder = b.shareStrayUnder * SPREAD_DECAY + hour.shareVariance ** 2
   }
   const h = hour.hourOfDay
   b.binY[h] = b.binY[h]! * BIN_DECAY + y

@@ -1,9 +1,16 @@
+// The charts of one scope: CUSUMs (Page 1954) of likelihood ratios, and how much of their evidence counts.
+// Not here: what is usual (baseline) and what a score leads to (scan, outages).
+
 /** By which factors the mean of down reports may rise: one count chart for each. */
 export const RATIOS = [1.5, 3, 10, 100] as const
+/** By which factors the odds of `down` among all reports may rise: one share chart for each, after the count charts. */
+export const ODDS = [2, 5, 20] as const
 /** Fewer reports than this in a run are no alarm, whatever is usual. */
 export const QUORUM = 7
 /** Evidence, nats, from which on a rise of working reports too (a rumour) asks the share to speak as well. */
 const RUMOUR_FROM = 5
+/** A share may rise because fewer people say it works; without more who say it fails, by this factor, that is no alarm. */
+const SHARE_RISE_MIN = 1.2
 /** Below this φ the negative binomial is taken as Poisson. */
 const POISSON_BELOW = 1.02
 
@@ -19,8 +26,11 @@ export interface Chart {
   mw: number
 }
 
-/** One window of a scope: y and w with their expected m and m_w, and m⁺ of y; reports in the whole window. */
-export interface Seen { y: number, w: number, m: number, upper: number, mw: number }
+/** One window of a scope: y and w with their expected m and m_w, and m⁺ of y and m_s for the share; reports in the whole window. */
+export interface Seen { y: number, w: number, m: number, upper: number, mw: number, shareUpper: number }
+
+/** By count chart, what one report adds and one normally expected report takes away, nats. */
+export interface Weights { gains: number[], costs: number[] }
 
 /**
  * What one report adds when the mean may be `q` times the normal one: the negative binomial log-likelihood ratio with
@@ -36,9 +46,14 @@ export function expectedCost (q: number, phi: number): number {
   return phi < POISSON_BELOW ? q - 1 : Math.log((1 + q * (phi - 1)) / phi) / (phi - 1)
 }
 
-/** A chart without evidence, whose run would begin at `start` (ms). */
-export function emptyChart (start: number): Chart {
-  return { value: 0, start, y: 0, m: 0, upper: 0, w: 0, mw: 0 }
+/** The weights of all count charts for a dispersion. */
+export function weightsFor (phi: number): Weights {
+  return { gains: RATIOS.map(q => reportGain(q, phi)), costs: RATIOS.map(q => expectedCost(q, phi)) }
+}
+
+/** All charts of a scope without evidence; their runs would begin at `start` (ms). */
+export function emptyCharts (start: number): Chart[] {
+  return [...RATIOS, ...ODDS].map(() => ({ value: 0, start, y: 0, m: 0, upper: 0, w: 0, mw: 0 }))
 }
 
 /** No evidence and no run; the next one would begin at `start` (ms). In place. */
@@ -46,6 +61,23 @@ export function resetChart (chart: Chart, start: number): void {
   chart.value = 0
   chart.start = start
   chart.y = chart.m = chart.upper = chart.w = chart.mw = 0
+}
+
+/**
+ * Adds a window to every chart of a scope; `next` is the next window's start, ms. The share charts, binomial with odds
+ * times θ over φ, rest while the scope's share is not known. In place.
+ */
+export function pushCharts (charts: readonly Chart[], { gains, costs }: Weights, seen: Seen, phi: number, shareKnown: boolean, next: number): void {
+  const { y, upper } = seen
+  for (let i = 0; i < RATIOS.length; i++) pushChart(charts[i]!, gains[i]! * y - costs[i]! * upper, seen, next)
+  if (!shareKnown) return
+  const n = y + seen.w
+  const share = seen.shareUpper / (seen.shareUpper + seen.mw)
+  for (let i = 0; i < ODDS.length; i++) {
+    const odds = ODDS[i]!
+    const x = n === 0 ? 0 : (y * Math.log(odds) - n * Math.log(1 + (odds - 1) * share)) / phi
+    pushChart(charts[RATIOS.length + i]!, x, seen, next)
+  }
 }
 
 /**
@@ -67,12 +99,14 @@ export function pushChart (chart: Chart, x: number, seen: Seen, next: number): v
 }
 
 /**
- * What of a chart's evidence counts: nothing below the quorum; and when working reports rose as well, as they do when
- * news make people look, only as much beyond 5 nats as the share of `down` gives by itself (without this 61% of
- * simulated rumours raise an alarm, with it 3–11%).
+ * What of a chart's evidence counts: nothing below the quorum. Of a count chart, when working reports rose as well, as
+ * they do when news make people look, only as much beyond 5 nats as the share of `down` gives by itself (without this
+ * 61% of simulated rumours raise an alarm, with it 3–11%). Of a share chart, nothing unless more people say it fails.
  */
-export function countedValue (chart: Chart, phi: number): number {
+export function countedValue (charts: readonly Chart[], index: number, phi: number): number {
+  const chart = charts[index]!
   if (chart.y < QUORUM) return 0
+  if (index >= RATIOS.length) return chart.y > SHARE_RISE_MIN * chart.m ? chart.value : 0
   if (chart.value <= RUMOUR_FROM || chart.w <= chart.mw) return chart.value
   return Math.min(chart.value, RUMOUR_FROM + shareEvidence(chart, phi))
 }
@@ -90,7 +124,8 @@ export function bestChart (charts: readonly Chart[], phi: number): number {
   let best = -1
   let most = 0
   for (let i = 0; i < charts.length; i++) {
-    const value = countedValue(charts[i]!, phi)
+    if (charts[i]!.value <= most) continue
+    const value = countedValue(charts, i, phi)
     if (value > most) {
       best = i
       most = value
@@ -99,7 +134,21 @@ export function bestChart (charts: readonly Chart[], phi: number): number {
   return best
 }
 
-/** A chart's name in a reading: `count×3`. */
+/** The largest evidence that makes an hour suspicious, nats: a rumour counts in full, since it is not to be learnt either. */
+export function suspicionOf (charts: readonly Chart[], phi: number): number {
+  let most = 0
+  for (let i = 0; i < charts.length; i++) {
+    most = Math.max(most, i < RATIOS.length ? charts[i]!.value : countedValue(charts, i, phi))
+  }
+  return most
+}
+
+/** Whether a chart looks at the share of `down` among all reports. */
+export function isShareChart (index: number): boolean {
+  return index >= RATIOS.length
+}
+
+/** A chart's name in a reading: `count×3`, `share×5`. */
 export function chartName (index: number): string {
-  return `count×${RATIOS[index]}`
+  return isShareChart(index) ? `share×${ODDS[index - RATIOS.length]}` : `count×${RATIOS[index]}`
 }

@@ -1,17 +1,17 @@
 // One service's windows in, outages out: a function of what was seen, in order, and of nothing else.
 // Not here: the arithmetic of baselines, charts, scopes and the lifecycle, each in its own file.
 import { closeHour, positionOf, predictHour, readTriple, recordWindow, type HourExpectation } from './baseline.ts'
-import { pushChart, resetChart, type Seen } from './charts.ts'
-import { RECENT_WINDOWS, step, SUSPECTED_AT, type OpenOutage, type OutageFigures, type Transition } from './outages.ts'
+import { pushCharts, resetChart, suspicionOf, weightsFor, type Seen } from './charts.ts'
+import { step, SUSPECTED_AT, type OpenOutage, type OutageFigures, type Transition } from './outages.ts'
 import {
-  compareScopes, mostLikely, newScope, SCOPE_KINDS, SCOPES_MAX, standingOf, sumCells, weighReports,
+  compareScopes, mostLikely, newScope, RECENT_WINDOWS, RECENT_WORKING, SCOPE_KINDS, SCOPES_MAX, standingOf, sumCells,
   type ScopeKind, type ScopeState, type SeenCell, type Standing, type Total
 } from './scan.ts'
 import { floorTo, HOUR_MS, MINUTE_MS } from './time.ts'
 import { ALL, type Scope } from './vocabulary.ts'
 
 export type { HourExpectation, ScopeExpectation } from './baseline.ts'
-export type { OutageFigures, Reading, Transition } from './outages.ts'
+export type { Estimate, OutageFigures, Reading, Transition } from './outages.ts'
 export type { SeenCell } from './scan.ts'
 
 /** One service's closed window as the detector sees it: only cells with any report; none = zeros. */
@@ -31,14 +31,14 @@ export interface DetectorState {
   /** Set it at any time; it counts from the next hour. */
   expectedPerHour: number
   expectedThisHour: number
-  /** Starts of the first window, the running hour and the last window, ms; null before the first. */
-  first: number | null
+  /** Starts of the running hour and the last window, ms; null before the first. */
   hour: number | null
   at: number | null
   /** Whether the last window was watched. */
   watched: boolean
-  /** Unwatched stretches `[from, to)` that reach into the last `RECENT_WINDOWS`, ms. */
-  gaps: [number, number][]
+  /** How many windows were watched, and the starts (ms) of the last `RECENT_WINDOWS` of them: a ring, as in every scope. */
+  windows: number
+  recentAt: number[]
   /** How many scopes of each kind had spoken at the hour's start, at least 1. */
   kindCounts: Record<ScopeKind, number>
   /** In the one order of scopes; `all` is the first and always there. */
@@ -49,11 +49,11 @@ export interface DetectorState {
 /** A scope whose score would cross a threshold now: an alarm still needs the networks of its run, `[since, until)`, ms. */
 export interface Claim { scope: Scope, score: number, since: number, until: number }
 
-/** `outage` null: none is open and none closed in this window; `changed`: it differs from after the last window. */
-export interface Decision { transitions: Transition[], outage: OutageFigures | null, changed: boolean }
+/** `outage` null: none is open and none closed in this window. */
+export interface Decision { transitions: Transition[], outage: OutageFigures | null }
 
 /** Format of `DetectorState`. */
-export const STATE_FORMAT = 1
+export const STATE_FORMAT = 2
 /** Evidence, nats less ln(number of scopes), from which on an hour is not learnt. No rate term: with it sparse services learnt nothing. */
 const SUSPICIOUS_AT = 5
 /** A scope with less than this share of the alarm's threshold is not what the alarm is about. */
@@ -66,15 +66,27 @@ export function newDetector (expectedPerHour: number, stepMin: number): Detector
     stepMin,
     expectedPerHour,
     expectedThisHour: expectedPerHour,
-    first: null,
     hour: null,
     at: null,
     watched: false,
-    gaps: [],
-    kindCounts: { all: 1, 'device-class': 1 },
+    windows: 0,
+    recentAt: [],
+    kindCounts: { all: 1, country: 1, subdivision: 1, 'device-class': 1, 'country-cell': 1, 'subdivision-cell': 1 },
     scopes: [],
     outage: null
   }
+}
+
+/**
+ * A state as it was stored. One of an earlier format keeps its expectation and its open outage; what it had learnt must
+ * be folded anew (`outdated`).
+ */
+export function reviveState (stored: DetectorState): { state: DetectorState, outdated: boolean } {
+  if (stored.format === STATE_FORMAT) return { state: stored, outdated: false }
+  const { outage } = stored
+  const state = newDetector(stored.expectedPerHour, stored.stepMin)
+  state.outage = outage === null ? null : { ...outage, figures: { ...outage.figures, affectedShare: outage.figures.affectedShare ?? null } }
+  return { state, outdated: true }
 }
 
 /**
@@ -90,17 +102,18 @@ export function advance (state: DetectorState, window: SeenWindow): { claims: Cl
   const hour = floorTo(window.start, HOUR_MS)
   let fresh = hour !== state.hour
   if (fresh) turnHour(state, hour, window.start)
-  state.first ??= window.start
   state.at = window.start
   state.watched = window.watched
-  forgetGaps(state)
   if (!window.watched) {
-    skipWindow(state, stepMs)
+    // A gap moves nothing; only the next difference counts as none.
+    for (const { baseline } of state.scopes) baseline.lastY = null
     return { claims: [], expectation: fresh ? expectationOf(state, hour) : null }
   }
+  state.recentAt[state.windows % RECENT_WINDOWS] = window.start
   const totals = sumCells(window.cells)
   fresh = bearScopes(state, totals) || fresh
   for (const scope of state.scopes) observe(state, scope, totals.get(scope.key))
+  state.windows += 1
   const claims = standings(state).filter(({ score }) => score >= SUSPECTED_AT).map(({ state: { scope, charts }, chart, score }) =>
     ({ scope, score, since: charts[chart]!.start, until: window.start + stepMs }))
   return { claims, expectation: fresh ? expectationOf(state, hour) : null }
@@ -112,22 +125,21 @@ export function advance (state: DetectorState, window: SeenWindow): { claims: Cl
  * In place.
  */
 export function decide (state: DetectorState, withheld: ReadonlySet<string>): Decision {
-  if (!state.watched || state.at === null || state.hour === null || state.first === null) {
-    return { transitions: [], outage: state.outage?.figures ?? null, changed: false }
+  if (!state.watched || state.at === null || state.hour === null) {
+    return { transitions: [], outage: state.outage?.figures ?? null }
   }
-  for (const scope of state.scopes) {
-    const most = Math.max(...scope.charts.map(({ value }) => value))
-    if (most - lnCount(state, scope.kind) >= SUSPICIOUS_AT) scope.baseline.open.suspicious = true
+  for (const { kind, baseline, charts, model } of state.scopes) {
+    if (suspicionOf(charts, model.phi) - lnCount(state, kind) >= SUSPICIOUS_AT) baseline.open.suspicious = true
   }
   const heard = standings(state).filter(({ state: { key } }) => !withheld.has(key))
   const score = heard.reduce((most, standing) => Math.max(most, standing.score), 0)
   const leader = score < SUSPECTED_AT ? null : mostLikely(heard, CANDIDATE_SHARE * SUSPECTED_AT, kind => lnCount(state, kind))
   const own = state.outage === null ? null : standingIn(state, state.outage.key)
-  const { at, hour, first, stepMin, gaps } = state
-  const { open, transitions, closed, changed } = step(state.outage, own, { start: at, hour, stepMin, first, gaps, score, leader })
+  const { at, hour, stepMin, windows, recentAt } = state
+  const { open, transitions, closed } = step(state.outage, own, { start: at, hour, stepMin, windows, recentAt, score, leader })
   state.outage = open
   if (closed !== null) resetCharts(state)
-  return { transitions, outage: closed ?? open?.figures ?? null, changed }
+  return { transitions, outage: closed ?? open?.figures ?? null }
 }
 
 /**
@@ -150,7 +162,7 @@ function turnHour (state: DetectorState, hour: number, start: number): void {
   state.hour = hour
   for (const scope of state.scopes) {
     scope.model = modelOf(state, scope.kind, scope.baseline)
-    weighReports(scope)
+    scope.weights = weightsFor(scope.model.phi)
   }
   if (all === undefined) {
     const scope = { region: ALL, deviceClass: ALL }
@@ -160,16 +172,22 @@ function turnHour (state: DetectorState, hour: number, start: number): void {
 
 function modelOf (state: DetectorState, kind: ScopeKind, baseline: ScopeState['baseline']): ScopeState['model'] {
   // Until a scope has learnt two hours its part of the whole is unknown: it may be all of it.
-  const floor = kind !== 'all' && baseline.learntHours < 2 ? state.scopes[0]!.model.upper : undefined
+  const floor = kind !== 'all' && !knowsShares(baseline) ? state.scopes[0]!.model.upper : undefined
   return predictHour(baseline, baseline.open.hourOfDay, state.expectedThisHour / state.kindCounts[kind], floor)
+}
+
+function knowsShares ({ learntHours }: ScopeState['baseline']): boolean {
+  return learntHours >= 2
 }
 
 /** Scopes that speak for the first time, in their order. True when there were any. */
 function bearScopes (state: DetectorState, totals: ReadonlyMap<string, Total>): boolean {
-  const known = new Set(state.scopes.map(({ key }) => key))
-  const born = [...totals.values()].filter(({ key }) => !known.has(key)).sort(compareScopes)
-    .slice(0, Math.max(0, SCOPES_MAX - state.scopes.length))
-  if (born.length === 0) return false
+  const room = SCOPES_MAX - state.scopes.length
+  let known = 0
+  for (const { key } of state.scopes) if (totals.has(key)) known += 1
+  if (known === totals.size || room <= 0) return false
+  const keys = new Set(state.scopes.map(({ key }) => key))
+  const born = [...totals.values()].filter(({ key }) => !keys.has(key)).sort(compareScopes).slice(0, room)
   for (const { kind, scope } of born) {
     state.scopes.push(newScope(kind, scope, baseline => modelOf(state, kind, baseline), state.hour! / HOUR_MS % 24, state.at!))
   }
@@ -179,44 +197,22 @@ function bearScopes (state: DetectorState, totals: ReadonlyMap<string, Total>): 
 
 /** One watched window of one scope: into the open hour and onto the charts. */
 function observe (state: DetectorState, scope: ScopeState, total: Total | undefined): void {
-  const { stepMin } = state
+  const { stepMin, windows } = state
+  const { model, baseline } = scope
   const at = state.at!
   const position = positionOf(at, stepMin, state.hour!)
   const seen: Seen = {
     y: total?.y ?? 0,
     w: total?.w ?? 0,
-    m: stepMin * readTriple(scope.model.m, position),
-    upper: stepMin * readTriple(scope.model.upper, position),
-    mw: stepMin * readTriple(scope.model.w, position)
+    m: stepMin * readTriple(model.m, position),
+    upper: stepMin * readTriple(model.upper, position),
+    mw: stepMin * readTriple(model.w, position),
+    shareUpper: stepMin * readTriple(model.shareUpper, position)
   }
-  recordWindow(scope.baseline, scope.model, seen, stepMin)
-  const next = at + stepMin * MINUTE_MS
-  for (let i = 0; i < scope.charts.length; i++) {
-    pushChart(scope.charts[i]!, scope.gains[i]! * seen.y - scope.costs[i]! * seen.upper, seen, next)
-  }
-  const oldest = at - (RECENT_WINDOWS - 1) * stepMin * MINUTE_MS
-  while (scope.recentAt.length > 0 && scope.recentAt[0]! < oldest) {
-    scope.recentAt.shift()
-    scope.recentY.shift()
-  }
-  if (seen.y > 0) {
-    scope.recentAt.push(at)
-    scope.recentY.push(seen.y)
-  }
-}
-
-/** A gap moves nothing; only the next difference counts as none, and the onset's interval leaves it out. */
-function skipWindow (state: DetectorState, stepMs: number): void {
-  for (const { baseline } of state.scopes) baseline.lastY = null
-  const at = state.at!
-  const last = state.gaps.at(-1)
-  if (last?.[1] === at) last[1] = at + stepMs
-  else state.gaps.push([at, at + stepMs])
-}
-
-function forgetGaps (state: DetectorState): void {
-  const oldest = state.at! - (RECENT_WINDOWS - 1) * state.stepMin * MINUTE_MS
-  while (state.gaps.length > 0 && state.gaps[0]![1] <= oldest) state.gaps.shift()
+  recordWindow(baseline, model, seen, stepMin)
+  pushCharts(scope.charts, scope.weights, seen, model.phi, knowsShares(baseline), at + stepMin * MINUTE_MS)
+  scope.recentY[windows % RECENT_WINDOWS] = seen.y
+  scope.recentW[windows % RECENT_WORKING] = seen.w
 }
 
 /** ln of how many scopes of a kind there are: a union bound over them, nats. */

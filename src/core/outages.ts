@@ -1,10 +1,10 @@
 // The life of an outage: suspected → confirmed ⇄ recovering → resolved, or dismissed; its onset, peak and words.
 // Not here: the evidence (charts, detector) and whom it is about (scan).
 import { positionOf, readTriple, upperCount } from './baseline.ts'
-import { chartName, expectedCost, reportGain } from './charts.ts'
-import type { ScopeState, Standing } from './scan.ts'
+import { chartName, expectedCost, isShareChart, reportGain } from './charts.ts'
+import { RECENT_WINDOWS, RECENT_WORKING, type ScopeState, type Standing } from './scan.ts'
 import { MINUTE_MS } from './time.ts'
-import { ALL, type EventType, type OutageState, type Scope } from './vocabulary.ts'
+import type { EventType, OutageState, Scope } from './vocabulary.ts'
 
 /** Scores, nats: one false alarm a month and one in three, and a margin (100 quiet simulated months: 8.56 and 10.5). */
 export const SUSPECTED_AT = 8.8
@@ -15,16 +15,32 @@ const OVER_AT = 9
 /** A peak beyond this says no more about when it is over. */
 const PEAK_MAX = 100
 const PEAK_MEMORY_MIN = 15
-/** Windows that are read again to say when it began. */
-export const RECENT_WINDOWS = 240
+/** Who is affected is told of the last quarter of an hour. */
+const AFFECTED_MIN = 15
+/** Standard normal quantile of a 95% interval. */
+const Z = 1.959964
 /** The onset's interval: all starts whose log-likelihood is within this many nats of the best. */
 const ONSET_WITHIN = 3
 
 /** Why: the scope's reading in the window. Counts are of the run (from `since` to the window's end), y = down + degraded/2. */
 export interface Reading { down: number, expected: number, bound: number, score: number, chart: string, since: number }
 
-/** A step of the lifecycle. `at`: the window's end, ms; `state`: after it; `text`: for people. */
-export interface Transition { type: EventType, state: OutageState, at: number, scope: Scope, reading: Reading, text: string }
+/**
+ * A step of the lifecycle. `at`: the window's end, ms; `state`: after it; `again`: reports rose again after a recovery
+ * had begun; `share`: of `down` among all reports, if it was the share that stood out.
+ */
+export interface Transition {
+  type: EventType
+  state: OutageState
+  at: number
+  scope: Scope
+  reading: Reading
+  again: boolean
+  share: { seen: number, expected: number } | null
+}
+
+/** An estimate with its 95% interval, each from 0 to 1. */
+export interface Estimate { estimate: number, low: number, high: number }
 
 /** The open outage as it stands after a window (or as it closed); instants in ms. */
 export interface OutageFigures {
@@ -43,6 +59,11 @@ export interface OutageFigures {
   severity: number
   /** The window with the most reports of the outage's scope since the alarm. */
   peak: { start: number, down: number, expected: number }
+  /**
+   * Of all who would report, the part for whom it began to fail, in the last quarter of an hour; as it was when reports
+   * began to fall back. Null where nobody ever says that it works.
+   */
+  affectedShare: Estimate | null
 }
 
 /** An open outage and what decides when it is over; plain JSON. */
@@ -56,21 +77,21 @@ export interface OpenOutage {
   sumUpper: number
 }
 
-/** One watched window as the lifecycle sees it; `gaps` are the unwatched stretches `[from, to)` of late, ms, ascending. */
+/** One watched window as the lifecycle sees it. */
 export interface Judged {
   start: number
   hour: number
   stepMin: number
-  /** The first window ever, ms. */
-  first: number
-  gaps: readonly [number, number][]
+  /** How many windows were watched until now, and when the last of them began: as in `DetectorState`. */
+  windows: number
+  recentAt: readonly number[]
   /** The largest score of the service. */
   score: number
   /** Whom an alarm would be about. */
   leader: Standing | null
 }
 
-export interface Step { open: OpenOutage | null, transitions: Transition[], closed: OutageFigures | null, changed: boolean }
+export interface Step { open: OpenOutage | null, transitions: Transition[], closed: OutageFigures | null }
 
 /**
  * The lifecycle's step for one watched window. `own` is how the open outage's scope stands; none open: null.
@@ -78,7 +99,7 @@ export interface Step { open: OpenOutage | null, transitions: Transition[], clos
  */
 export function step (open: OpenOutage | null, own: Standing | null, judged: Judged): Step {
   if (open === null || own === null) {
-    if (judged.score < SUSPECTED_AT || judged.leader === null) return { open: null, transitions: [], closed: null, changed: false }
+    if (judged.score < SUSPECTED_AT || judged.leader === null) return { open: null, transitions: [], closed: null }
     return raise(judged.leader, judged)
   }
   const next = track(open, own.state, judged)
@@ -108,16 +129,15 @@ export function step (open: OpenOutage | null, own: Standing | null, judged: Jud
     if (confirmed) figures.resolvedAt = end
     else figures.dismissedAt = end
     enter(figures.state, own)
-    return { open: null, transitions, closed: figures, changed: true }
+    return { open: null, transitions, closed: figures }
   }
   const { leader } = judged
   if (next.calm < 1 && judged.score >= SUSPECTED_AT && leader !== null && leader.state.key !== next.key) {
     const moved = move(next, leader, judged)
     transitions.push(transitionOf('moved', moved.figures, leader, judged))
-    return { open: moved, transitions, closed: null, changed: true }
+    return { open: moved, transitions, closed: null }
   }
-  const changed = transitions.length > 0 || figures.severity !== open.figures.severity || figures.peak.start !== open.figures.peak.start
-  return { open: next, transitions, closed: null, changed }
+  return { open: next, transitions, closed: null }
 }
 
 function raise (leader: Standing, judged: Judged): Step {
@@ -133,7 +153,8 @@ function raise (leader: Standing, judged: Judged): Step {
       resolvedAt: null,
       dismissedAt: null,
       severity: 1,
-      peak: { start: judged.start, down: -1, expected: 0 }
+      peak: { start: judged.start, down: -1, expected: 0 },
+      affectedShare: null
     },
     key: leader.state.key,
     calm: 0,
@@ -147,7 +168,7 @@ function raise (leader: Standing, judged: Judged): Step {
     open.figures.confirmedAt = end
     transitions.push(transitionOf('confirmed', open.figures, leader, judged))
   }
-  return { open, transitions, closed: null, changed: true }
+  return { open, transitions, closed: null }
 }
 
 /** The same outage about another scope: peak and calm are the new scope's; the onset only ever moves back. */
@@ -165,7 +186,7 @@ function move (open: OpenOutage, leader: Standing, judged: Judged): OpenOutage {
 
 /** Adds a window to the outage's peak and to the evidence that it is over. A new object; `open` stays as it is. */
 function track (open: OpenOutage, state: ScopeState, judged: Judged): OpenOutage {
-  const { y, m, upper } = windowOf(state, judged)
+  const { y, m, upper, share } = windowOf(state, judged)
   const decay = Math.exp(-judged.stepMin / PEAK_MEMORY_MIN)
   const sumY = open.sumY * decay + y
   const sumUpper = open.sumUpper * decay + upper
@@ -174,17 +195,42 @@ function track (open: OpenOutage, state: ScopeState, judged: Judged): OpenOutage
   const { phi } = state.model
   const calm = Math.max(0, open.calm - (reportGain(q, phi) * y - expectedCost(q, phi) * upper))
   const peak = y > open.figures.peak.down ? { start: judged.start, down: y, expected: m } : open.figures.peak
-  return { figures: { ...open.figures, severity, peak }, key: open.key, calm, sumY, sumUpper }
+  const affectedShare = open.figures.state === 'recovering' ? open.figures.affectedShare : affectedShareOf(state, share, judged)
+  return { figures: { ...open.figures, severity, peak, affectedShare }, key: open.key, calm, sumY, sumUpper }
 }
 
-/** y, m and m⁺ of the scope in this window, which is the last one that its baseline recorded. */
-function windowOf (state: ScopeState, { start, stepMin, hour }: Judged): { y: number, m: number, upper: number } {
+/** y, m, m⁺ and the expected share of `down` of the scope in this window, which is the last one that its baseline recorded. */
+function windowOf ({ baseline, model }: ScopeState, { start, stepMin, hour }: Judged): { y: number, m: number, upper: number, share: number } {
   const position = positionOf(start, stepMin, hour)
+  const m = stepMin * readTriple(model.m, position)
   return {
-    y: state.baseline.lastY ?? 0,
-    m: stepMin * readTriple(state.model.m, position),
-    upper: stepMin * readTriple(state.model.upper, position)
+    y: baseline.lastY ?? 0,
+    m,
+    upper: stepMin * readTriple(model.upper, position),
+    share: m / (m + stepMin * readTriple(model.w, position))
   }
+}
+
+/**
+ * The share s of `down` in the last quarter of an hour, less what is usual: (s − p₀)/(1 − p₀); its interval is Wilson's
+ * (1927, JASA 22:209) for n/φ reports, mapped likewise.
+ */
+function affectedShareOf (state: ScopeState, usual: number, { start, stepMin, windows, recentAt }: Judged): Estimate | null {
+  const since = start + stepMin * MINUTE_MS - Math.max(AFFECTED_MIN, stepMin) * MINUTE_MS
+  let y = 0
+  let w = 0
+  for (let back = 1; back <= Math.min(windows, RECENT_WORKING) && recentAt[(windows - back) % RECENT_WINDOWS]! >= since; back++) {
+    y += state.recentY[(windows - back) % RECENT_WINDOWS]!
+    w += state.recentW[(windows - back) % RECENT_WORKING]!
+  }
+  const { binW, pending, open } = state.baseline
+  if (y + w === 0 || !(open.w > 0 || (pending?.w ?? 0) > 0 || binW.some(count => count > 0))) return null
+  const n = (y + w) / state.model.phi
+  const s = y / (y + w)
+  const centre = (s + Z ** 2 / (2 * n)) / (1 + Z ** 2 / n)
+  const half = Z / (1 + Z ** 2 / n) * Math.sqrt(s * (1 - s) / n + Z ** 2 / (4 * n ** 2))
+  const map = (share: number): number => Math.min(1, Math.max(0, (share - usual) / (1 - usual)))
+  return { estimate: map(s), low: map(centre - half), high: map(centre + half) }
 }
 
 function endOf ({ start, stepMin }: Judged): number {
@@ -201,19 +247,14 @@ function onsetOf ({ state, chart }: Standing, judged: Judged): { onsetAt: number
   const onset = { onsetAt: run.start, onsetFrom: run.start, onsetTo: run.start }
   const q = run.y / run.m
   if (!(q > 1)) return onset
-  const stepMs = judged.stepMin * MINUTE_MS
   const cost = judged.stepMin * state.model.dailyMean * (q - 1)
   const starts: { at: number, sum: number }[] = []
   let sum = 0
   let best = -Infinity
-  let recent = state.recentAt.length - 1
-  for (let i = 0; i < RECENT_WINDOWS; i++) {
-    const at = judged.start - i * stepMs
-    if (at < judged.first) break
-    for (; recent >= 0 && state.recentAt[recent]! >= at; recent--) sum += state.recentY[recent]! * Math.log(q) / state.model.phi
-    if (judged.gaps.some(([from, to]) => at >= from && at < to)) continue
-    sum -= cost / state.model.phi
-    starts.push({ at, sum })
+  for (let back = 1; back <= Math.min(judged.windows, RECENT_WINDOWS); back++) {
+    const place = (judged.windows - back) % RECENT_WINDOWS
+    sum += (state.recentY[place]! * Math.log(q) - cost) / state.model.phi
+    starts.push({ at: judged.recentAt[place]!, sum })
     best = Math.max(best, sum)
   }
   for (const { at, sum } of starts) {
@@ -236,30 +277,14 @@ function readingOf ({ state, chart, score }: Standing, judged: Judged): Reading 
 }
 
 function transitionOf (type: EventType, figures: OutageFigures, standing: Standing, judged: Judged): Transition {
-  const reading = readingOf(standing, judged)
-  const again = type === 'confirmed' && figures.confirmedAt !== endOf(judged)
-  return { type, state: figures.state, at: endOf(judged), scope: figures.scope, reading, text: wordsFor(type, again, figures.scope, reading) }
-}
-
-/** In words for people: what they say, never what is so. */
-function wordsFor (type: EventType, again: boolean, scope: Scope, reading: Reading): string {
-  switch (type) {
-    case 'suspected': return `${saying(reading)}${where(scope, '; ', ' most of all')}.`
-    case 'confirmed': return again ? `Reports rise again: ${saying(reading)}.` : `Too many for chance: ${saying(reading)}${where(scope, '; ', ' most of all')}.`
-    case 'recovering': return 'Reports fall back towards what is usual.'
-    case 'resolved': return 'Reports have stayed well below their peak; we take it as over.'
-    case 'dismissed': return 'Reports fell back before they could confirm an outage.'
-    case 'moved': return `Reports now stand out${where(scope, ' for ', ' most of all') || ' everywhere'}: ${saying(reading)}.`
+  const run = standing.state.charts[standing.chart]
+  return {
+    type,
+    state: figures.state,
+    at: endOf(judged),
+    scope: figures.scope,
+    reading: readingOf(standing, judged),
+    again: type === 'confirmed' && figures.confirmedAt !== endOf(judged),
+    share: run === undefined || !isShareChart(standing.chart) ? null : { seen: run.y / (run.y + run.w), expected: run.m / (run.m + run.mw) }
   }
-}
-
-function saying ({ down, expected }: Reading): string {
-  const people = Math.round(down)
-  const usual = Math.round(expected)
-  return `${people === 1 ? '1 person says' : `${people} people say`} it fails where ${usual < 1 ? 'fewer than one is' : usual === 1 ? 'one is' : `${usual} are`} usual at this hour`
-}
-
-function where (scope: Scope, before: string, after: string): string {
-  const parts = [scope.region, scope.deviceClass].filter(part => part !== ALL)
-  return parts.length === 0 ? '' : before + parts.join(', ') + after
 }

@@ -15,6 +15,13 @@ export const REGIONS: readonly Region[] = [
   ...iso31662.filter(({ parent }) => countryCodes.has(parent)).map(({ code, name, parent }) => ({ code, name, parent }))
 ].sort((a, b) => a.code < b.code ? -1 : 1)
 
+const nameByCode = new Map(REGIONS.map(({ code, name }) => [code, name]))
+
+/** How people name a region; the code itself, if ISO 3166 does not know it. */
+export function nameOfRegion (code: string): string {
+  return nameByCode.get(code) ?? code
+}
+
 /**
  * The region under which a code is stored: a country or first-level subdivision as it is, a deeper level as its
  * first-level parent (`FR-75C` as `FR-IDF`); undefined when ISO 3166 does not know the code.

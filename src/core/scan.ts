@@ -1,12 +1,17 @@
+// Which scopes there are, how each stands, and which of them an alarm is about.
+// Not here: what a scope remembers of its past (baseline) and its evidence (charts).
 import { newBaseline, type Baseline, type HourModel } from './baseline.ts'
-import { bestChart, countedValue, emptyChart, expectedCost, RATIOS, reportGain, type Chart } from './charts.ts'
-import { ALL, scopeKey, type Scope } from './vocabulary.ts'
+import { bestChart, countedValue, emptyCharts, type Chart, type Weights, weightsFor } from './charts.ts'
+import { ALL, countryOf, scopeKey, type Scope } from './vocabulary.ts'
 
 /** One service's closed window in one cell of region × device class: distinct reporters. */
 export interface SeenCell { region: string, deviceClass: string, working: number, degraded: number, down: number }
 
-/** The kinds of scopes in their order: each has its own number of scopes in penalty and prior, and ties go to the earlier. */
-export const SCOPE_KINDS = ['all', 'device-class'] as const
+/**
+ * The kinds of scopes in their order: each has its own number of scopes in penalty and prior, and ties go to the earlier.
+ * A country includes its subdivisions.
+ */
+export const SCOPE_KINDS = ['all', 'country', 'subdivision', 'device-class', 'country-cell', 'subdivision-cell'] as const
 export type ScopeKind = typeof SCOPE_KINDS[number]
 
 /** Scopes of one service; what speaks for the first time later counts in its parents only. */
@@ -18,26 +23,36 @@ export interface ScopeState {
   scope: Scope
   key: string
   baseline: Baseline
-  /** The prediction for the running hour. */
+  /** The prediction for the running hour, and what follows from its φ. */
   model: HourModel
-  /** By chart: what a report adds and an expected one takes away, nats; fixed within the hour. */
-  gains: number[]
-  costs: number[]
+  weights: Weights
   charts: Chart[]
-  /** Windows with reports among the last `RECENT_WINDOWS`: starts (ms, ascending) and y. */
-  recentAt: number[]
+  /** y and w of the last watched windows: rings, in which a window has the place of its number (`DetectorState.windows`). */
   recentY: number[]
+  recentW: number[]
 }
+
+/** Watched windows that are read again to say when it began. */
+export const RECENT_WINDOWS = 240
+/** Watched windows whose working reports are remembered, to say who is affected: a quarter of an hour of minutes. */
+export const RECENT_WORKING = 15
 
 /** y = down + degraded/2 and w = working + degraded/2 of one scope in one window. */
 export interface Total { kind: ScopeKind, scope: Scope, key: string, y: number, w: number }
 
-/** The scopes a cell counts in, one of each kind at most, in the order of kinds. */
-function scopesOf (cell: SeenCell): { kind: ScopeKind, scope: Scope }[] {
-  return [
+/** The scopes a cell counts in, one of each kind at most. */
+function scopesOf ({ region, deviceClass }: SeenCell): { kind: ScopeKind, scope: Scope }[] {
+  const country = countryOf(region)
+  const scopes: { kind: ScopeKind, scope: Scope }[] = [
     { kind: 'all', scope: { region: ALL, deviceClass: ALL } },
-    { kind: 'device-class', scope: { region: ALL, deviceClass: cell.deviceClass } }
+    { kind: 'country', scope: { region: country, deviceClass: ALL } },
+    { kind: 'device-class', scope: { region: ALL, deviceClass } },
+    { kind: 'country-cell', scope: { region: country, deviceClass } }
   ]
+  if (region !== country) {
+    scopes.push({ kind: 'subdivision', scope: { region, deviceClass: ALL } }, { kind: 'subdivision-cell', scope: { region, deviceClass } })
+  }
+  return scopes
 }
 
 /** Sums the cells of a window into the scopes that spoke in it, by `scopeKey`. */
@@ -72,28 +87,20 @@ function compareText (a: string, b: string): number {
 }
 
 /** A scope that speaks for the first time, in an hour of the UTC day, in a window that starts at `start` (ms). */
-export function newScope (kind: ScopeKind, scope: Scope, model: (baseline: Baseline) => HourModel, hourOfDay: number, start: number): ScopeState {
+export function newScope (kind: ScopeKind, scope: Scope, modelOf: (baseline: Baseline) => HourModel, hourOfDay: number, start: number): ScopeState {
   const baseline = newBaseline(hourOfDay)
-  const born: ScopeState = {
+  const model = modelOf(baseline)
+  return {
     kind,
     scope,
     key: scopeKey(scope),
     baseline,
-    model: model(baseline),
-    gains: [],
-    costs: [],
-    charts: RATIOS.map(() => emptyChart(start)),
-    recentAt: [],
-    recentY: []
+    model,
+    weights: weightsFor(model.phi),
+    charts: emptyCharts(start),
+    recentY: Array<number>(RECENT_WINDOWS).fill(0),
+    recentW: Array<number>(RECENT_WORKING).fill(0)
   }
-  weighReports(born)
-  return born
-}
-
-/** Sets what a report is worth on each chart, after the hour's model changed. In place. */
-export function weighReports (state: ScopeState): void {
-  state.gains = RATIOS.map(q => reportGain(q, state.model.phi))
-  state.costs = RATIOS.map(q => expectedCost(q, state.model.phi))
 }
 
 /** What a scope says in one window: its best chart (-1: none may speak) and its score, nats above its penalty, at least 0. */
@@ -103,7 +110,7 @@ export interface Standing { state: ScopeState, chart: number, score: number }
 export function standingOf (state: ScopeState, penalty: number): Standing {
   const { phi } = state.model
   const chart = bestChart(state.charts, phi)
-  const score = chart < 0 ? 0 : Math.max(0, countedValue(state.charts[chart]!, phi) - penalty)
+  const score = chart < 0 ? 0 : Math.max(0, countedValue(state.charts, chart, phi) - penalty)
   return { state, chart, score }
 }
 

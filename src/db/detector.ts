@@ -45,10 +45,10 @@ export async function upsertCheckpoints (db: Db, checkpoints: readonly Checkpoin
   }
 }
 
-/** Keeps the checkpoints of the last 3 hours before `judgedUntil` (ms), and those of 00:00 UTC for 2 days. */
+/** Keeps the checkpoints of the last 3 hours before `judgedUntil` (ms), and those of each day's first hour (UTC) for 2 days. */
 export async function pruneCheckpoints (db: Db, judgedUntil: number): Promise<void> {
   await db.query(`delete from detector_states where judged_until < $1
-      and (judged_until < $2 or judged_until <> date_bin('1 day', judged_until, '1970-01-01T00:00:00Z'))`,
+      and (judged_until < $2 or judged_until >= date_bin('1 day', judged_until, '1970-01-01T00:00:00Z') + interval '1 hour')`,
   [new Date(judgedUntil - 3 * HOUR_MS).toISOString(), new Date(judgedUntil - 2 * DAY_MS).toISOString()])
 }
 
@@ -78,6 +78,12 @@ export async function readWithheld (db: Db, from: number, to: number, serviceId?
 
 /** A service whose history was added to, and when last. */
 export interface Rejudge { serviceId: number, requestedAt: Date }
+
+/** Asks for a service to be judged again; a request that stands already is made anew. */
+export async function requestRejudge (db: Db, serviceId: number, at: Date): Promise<void> {
+  await db.query(`insert into rejudge (service_id, requested_at) values ($1, $2)
+    on conflict (service_id) do update set requested_at = excluded.requested_at`, [serviceId, at.toISOString()])
+}
 
 /** The request to judge a service again that has waited longest, if none of its minutes is stale any more. */
 export async function findRejudge (db: Db, requestedBefore: Date): Promise<Rejudge | undefined> {

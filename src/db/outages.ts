@@ -2,9 +2,11 @@
 import { and, desc, eq, gte, inArray, lt, lte, or, sql, type SQL } from 'drizzle-orm'
 import { v7 as uuid7 } from 'uuid'
 import type { OutageFigures, Transition } from '../core/detector.ts'
+import { nameOfRegion } from '../core/regions.ts'
 import { OPEN_OUTAGE_STATES, type OutageState } from '../core/vocabulary.ts'
+import { wordsFor, type Names } from '../core/words.ts'
 import type { Db } from './client.ts'
-import { outageEvents, outages, type DeviceImpact } from './tables.ts'
+import { deviceClasses, outageEvents, outages, type DeviceImpact } from './tables.ts'
 
 export type Outage = typeof outages.$inferSelect
 export type OutageEvent = typeof outageEvents.$inferSelect
@@ -35,7 +37,8 @@ export async function upsertOutage (
     peakDown: figures.peak.down,
     peakExpected: figures.peak.expected,
     deviceImpact,
-    retrospective
+    retrospective,
+    affectedShare: figures.affectedShare
   }
   await orm.insert(outages).values({ serviceId, id, ...row })
     .onConflictDoUpdate({ target: [outages.serviceId, outages.id], set: row })
@@ -51,16 +54,18 @@ export async function insertOutageEvents (
   { orm }: Db, serviceId: number, outageId: string, transitions: readonly Transition[], networks: readonly (number | undefined)[] = []
 ): Promise<void> {
   if (transitions.length === 0) return
-  await orm.insert(outageEvents).values(transitions.map(({ at, type, state, text, reading }, index) => ({
+  const classes = new Map((await orm.select().from(deviceClasses)).map(({ slug, name }) => [slug, name]))
+  const names: Names = { region: nameOfRegion, deviceClass: slug => classes.get(slug) ?? slug }
+  await orm.insert(outageEvents).values(transitions.map((transition, index) => ({
     serviceId,
     outageId,
-    id: uuid7({ msecs: at, seq: index }),
-    at: new Date(at),
-    type,
-    state,
+    id: uuid7({ msecs: transition.at, seq: index }),
+    at: new Date(transition.at),
+    type: transition.type,
+    state: transition.state,
     actor: 'detector' as const,
-    text,
-    reading: networks[index] === undefined ? reading : { ...reading, networks: networks[index] }
+    text: wordsFor(transition, names),
+    reading: networks[index] === undefined ? transition.reading : { ...transition.reading, networks: networks[index] }
   })))
 }
 
@@ -115,10 +120,10 @@ export async function readOutageEvents ({ orm }: Db, serviceId: number, outageId
     .orderBy(outageEvents.at, outageEvents.id)
 }
 
-/** The outages of a service that imported history gave, which a new judging replaces. */
-export async function readRetrospective ({ orm }: Db, serviceId: number, before: Date): Promise<Outage[]> {
+/** The outages of a service that imported history gave, found in `[from, to]`: a new judging of that time replaces them. */
+export async function readRetrospective ({ orm }: Db, serviceId: number, from: Date, to: Date): Promise<Outage[]> {
   return orm.select().from(outages).where(and(
-    eq(outages.serviceId, serviceId), eq(outages.retrospective, true), lte(outages.onsetAt, before)))
+    eq(outages.serviceId, serviceId), eq(outages.retrospective, true), gte(outages.detectedAt, from), lte(outages.onsetAt, to)))
 }
 
 /** Dismisses an outage of history that a new judging no longer finds; its timeline keeps what was said, and says why. */

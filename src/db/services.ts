@@ -2,6 +2,7 @@
 import { sql } from 'drizzle-orm'
 import { catalog as seed, type Catalog as Seed } from './catalog.ts'
 import { transact, type Database, type Db } from './client.ts'
+import { requestRejudge } from './detector.ts'
 import { components, deviceClasses, fallbacks, services, symptoms } from './tables.ts'
 
 /** A thing people can name: by its slug in the API, by its name on a page. */
@@ -81,7 +82,6 @@ export async function markHistory (database: Database, serviceId: number, from: 
     await tx.query(`update services set history_from = least(history_from, $2), history_to = greatest(history_to, $3)
       where id = $1 and (history_from is null or history_from > $2 or history_to < $3)`,
     [serviceId, new Date(from).toISOString(), new Date(to).toISOString()])
-    await tx.query(`insert into rejudge (service_id, requested_at) values ($1, $2)
-      on conflict (service_id) do update set requested_at = excluded.requested_at`, [serviceId, now.toISOString()])
+    await requestRejudge(tx, serviceId, now)
   })
 }

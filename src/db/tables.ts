@@ -3,7 +3,7 @@ import {
   boolean, customType, date, doublePrecision, integer, json, pgTable, smallint, text, timestamp, uuid
 } from 'drizzle-orm/pg-core'
 import type { Actor, EventType, OutageState, TokenScope } from '../core/vocabulary.ts'
-import type { DetectorState, HourExpectation, Reading } from '../core/detector.ts'
+import type { DetectorState, Estimate, HourExpectation, Reading } from '../core/detector.ts'
 
 const bytea = customType<{ data: Buffer }>({ dataType: () => 'bytea' })
 const instant = (name: string) => timestamp(name, { withTimezone: true })
@@ -131,7 +131,8 @@ export const outages = pgTable('outages', {
   peakDown: doublePrecision('peak_down').notNull(),
   peakExpected: doublePrecision('peak_expected').notNull(),
   deviceImpact: json('device_impact').$type<DeviceImpact[]>().notNull(),
-  retrospective: boolean('retrospective').notNull()
+  retrospective: boolean('retrospective').notNull(),
+  affectedShare: json('affected_share').$type<Estimate>()
 })
 
 export const outageEvents = pgTable('outage_events', {

@@ -45,7 +45,8 @@ export const OutageItem = OutageRef.extend({
   resolved_at: At.nullable(),
   dismissed_at: At.nullable(),
   peak: z.object({ start: At, down: z.number(), expected_down: z.number() }),
-  affected_share: z.object({ estimate: z.number(), low: z.number(), high: z.number() }).nullable(),
+  affected_share: z.object({ estimate: z.number(), low: z.number(), high: z.number() }).nullable()
+    .describe('Of all who would report, for how many it began to fail, with its 95% interval; null where nobody says that it works'),
   device_impact: z.array(z.object({
     device_class: z.string(), down: z.number(), expected_down: z.number().nullable(), fallback: z.string().nullable()
   })).describe('Those without a fallback first'),
@@ -89,7 +90,7 @@ function describeOutage (row: OutageRow, service: Service): z.infer<typeof Outag
     resolved_at: atOrNull(row.resolvedAt),
     dismissed_at: atOrNull(row.dismissedAt),
     peak: { start: at(row.peakStart), down: row.peakDown, expected_down: row.peakExpected },
-    affected_share: null,
+    affected_share: row.affectedShare,
     device_impact: row.deviceImpact
       .map(({ deviceClass, down, expectedDown }) => ({
         device_class: deviceClass, down, expected_down: expectedDown, fallback: fallbacks.get(deviceClass) ?? null

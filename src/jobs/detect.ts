@@ -3,7 +3,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { expectationsOf, sumExpectation } from '../core/curves.ts'
 import {
-  advance, decide, newDetector,
+  advance, decide, newDetector, reviveState,
   type Claim, type Decision, type DetectorState, type HourExpectation, type OutageFigures, type SeenCell, type Transition
 } from '../core/detector.ts'
 import { floorTo, HOUR_MS, MINUTE_MS } from '../core/time.ts'
@@ -11,7 +11,7 @@ import { ALL, scopeKey, type OutageState } from '../core/vocabulary.ts'
 import { readBaselines, upsertBaselines } from '../db/baselines.ts'
 import { transact, type Database, type Db } from '../db/client.ts'
 import {
-  findJudgedUntil, insertWithheld, moveJudgedUntil, pruneCheckpoints, readCheckpoints, readWithheld, upsertCheckpoints,
+  findJudgedUntil, insertWithheld, moveJudgedUntil, pruneCheckpoints, readCheckpoints, readWithheld, requestRejudge, upsertCheckpoints,
   type Checkpoint, type Withheld
 } from '../db/detector.ts'
 import { insertOutageEvents, outageId, readOpenOutages, upsertOutage } from '../db/outages.ts'
@@ -35,13 +35,21 @@ export interface Judging {
   heardSince: Map<string, number>
 }
 
-/** Reads where judging stands: the newest checkpoints, and folds into them what was judged since. */
+/**
+ * Reads where judging stands: the newest checkpoints, and folds into them what was judged since. What an earlier version
+ * had learnt and this one cannot read is asked to be learnt anew from the windows that are kept.
+ */
 export async function loadJudging (db: Db): Promise<Judging> {
   const judgedUntil = await findJudgedUntil(db)
   if (judgedUntil === undefined) throw new Error('Judging has not begun: the service marks its beginning when it starts.')
   const checkpoints = await readCheckpoints(db)
   const services = [...(await readCatalog(db)).services.values()]
-  const states = new Map(checkpoints.map(({ serviceId, state }) => [serviceId, state]))
+  const states = new Map<number, DetectorState>()
+  for (const { serviceId, state: stored } of checkpoints) {
+    const { state, outdated } = reviveState(stored)
+    states.set(serviceId, state)
+    if (outdated) await requestRejudge(db, serviceId, new Date(judgedUntil))
+  }
   const since = new Map(checkpoints.map(({ serviceId, judgedUntil }) => [serviceId, judgedUntil]))
   for (let from = Math.min(judgedUntil, ...since.values()); from < judgedUntil;) {
     const to = Math.min(floorTo(from, HOUR_MS) + HOUR_MS, judgedUntil)
@@ -157,10 +165,16 @@ async function judgeChunk (db: Db, judging: Judging, services: readonly Service[
       findings.outages.set(serviceId, found)
     }
   }
-  if (to % HOUR_MS === 0) {
-    for (const [serviceId, state] of judging.states) findings.checkpoints.push({ serviceId, judgedUntil: to, state })
+  for (const [serviceId, state] of judging.states) {
+    if (checkpointIsDue(serviceId, from, to)) findings.checkpoints.push({ serviceId, judgedUntil: to, state })
   }
   return findings
+}
+
+/** Every service is checkpointed once an hour, at a minute of its own, so that no minute has to write them all. */
+function checkpointIsDue (serviceId: number, from: number, to: number): boolean {
+  const slot = serviceId % 60 * MINUTE_MS
+  return floorTo(to - slot, HOUR_MS) > floorTo(from - slot, HOUR_MS)
 }
 
 /** Adds a window's decision to the outages found so far: to the last, unless it is a new one. */

@@ -1,5 +1,7 @@
-// After an import of history: judge the service again from its first imported minute on, and keep what that teaches.
+// Judging a service again, from its first imported minute or the oldest that is kept on, and keeping what that teaches:
+// after an import of history, and after an update that cannot read what was learnt before.
 import { advance, decide, keepLifecycle, newDetector, type DetectorState, type HourExpectation, type OutageFigures } from '../core/detector.ts'
+import { WINDOW_WIDTHS } from '../core/curves.ts'
 import { DAY_MS, floorTo, HOUR_MS, MINUTE_MS } from '../core/time.ts'
 import { upsertBaselines } from '../db/baselines.ts'
 import { transact, type Database } from '../db/client.ts'
@@ -16,17 +18,20 @@ export interface Refold {
   request: Rejudge
   service: Service
   state: DetectorState
-  /** Folded up to here, ms. */
+  /** Folded from the first up to the second, ms. */
+  from: number
   at: number
   found: Found[]
 }
 
-/** The next service that waits to be judged again, ready to be folded from its first imported minute. */
+/** The next service that waits to be judged again, ready to be folded. */
 export async function startRefold (database: Database, services: readonly Service[], speed: number, now: Date): Promise<Refold | undefined> {
   const request = await findRejudge(database, new Date(now.getTime() - SETTLED_MS * speed))
   const service = services.find(({ id }) => id === request?.serviceId)
-  if (request === undefined || service?.historyFrom == null) return undefined
-  return { request, service, state: newDetector(service.expectedPerHour, 1), at: service.historyFrom.getTime(), found: [] }
+  const since = service?.historyFrom ?? service?.liveSince
+  if (request === undefined || service === undefined || since == null) return undefined
+  const at = Math.max(since.getTime(), floorTo(now.getTime() - WINDOW_WIDTHS['1m'].keptMs, HOUR_MS))
+  return { request, service, state: newDetector(service.expectedPerHour, 1), from: at, at, found: [] }
 }
 
 /**
@@ -72,7 +77,7 @@ async function finishRefold (
     await upsertBaselines(tx, unsaid(expectations, liveSince, judging.judgedUntil))
     await deleteCheckpoints(tx, service.id)
     await upsertCheckpoints(tx, [{ serviceId: service.id, judgedUntil: judging.judgedUntil, state }])
-    const known = await readRetrospective(tx, service.id, new Date(liveSince))
+    const known = await readRetrospective(tx, service.id, new Date(refold.from), new Date(liveSince))
     for (const { figures, transitions } of past) {
       const same = known.find(outage => overlaps(outage, figures))
       const id = same?.id ?? outageId(figures.detectedAt)

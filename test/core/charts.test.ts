@@ -1,6 +1,9 @@
 import t from 'tap'
-import { bestChart, chartName, countedValue, emptyChart, expectedCost, pushChart, reportGain, resetChart } from '../../src/core/charts.ts'
+import {
+  bestChart, chartName, countedValue, emptyCharts, expectedCost, pushChart, pushCharts, RATIOS, reportGain, resetChart, suspicionOf, weightsFor, type Chart
+} from '../../src/core/charts.ts'
 
+const emptyChart = (start: number): Chart => emptyCharts(start)[0]!
 const near = (found: number, wanted: number): boolean => Math.abs(found - wanted) < 1e-6
 
 t.test('a report is worth ln(qφ/(1+q(φ−1))), an expected one ln((1+q(φ−1))/φ)/(φ−1)', async t => {
@@ -23,7 +26,7 @@ t.test('counts at the mean drift down, whatever φ is', async t => {
 
 t.test('a run keeps its sums until the evidence is spent', async t => {
   const chart = emptyChart(0)
-  const seen = { y: 2, m: 0.5, upper: 1, w: 3, mw: 4 }
+  const seen = { y: 2, m: 0.5, upper: 1, w: 3, mw: 4, shareUpper: 1 }
   pushChart(chart, -1, seen, 1)
   t.same(chart, emptyChart(1))
   pushChart(chart, 2, seen, 2)
@@ -37,19 +40,19 @@ t.test('a run keeps its sums until the evidence is spent', async t => {
 
 t.test('six and a half reports are no alarm, seven may be', async t => {
   const run = { value: 12, start: 0, m: 0.1, upper: 0.2, w: 0, mw: 0.1 }
-  t.equal(countedValue({ ...run, y: 6.5 }, 1), 0)
-  t.equal(countedValue({ ...run, y: 7 }, 1), 12)
+  t.equal(countedValue([{ ...run, y: 6.5 }], 0, 1), 0)
+  t.equal(countedValue([{ ...run, y: 7 }], 0, 1), 12)
 })
 
 t.test('when working reports rise as well, only the share counts beyond five', async t => {
   const run = { value: 30, start: 0, y: 40, m: 10, upper: 12, w: 40, mw: 10 }
-  t.equal(countedValue(run, 1), 5, 'a rumour: both fourfold, the share as ever')
-  t.equal(countedValue({ ...run, y: 30, w: 45 }, 1), 5, 'the share fell')
-  t.equal(countedValue({ ...run, w: 10 }, 1), 30, 'no more working reports than expected')
-  t.equal(countedValue({ ...run, value: 4 }, 1), 4)
+  t.equal(countedValue([run], 0, 1), 5, 'a rumour: both fourfold, the share as ever')
+  t.equal(countedValue([{ ...run, y: 30, w: 45 }], 0, 1), 5, 'the share fell')
+  t.equal(countedValue([{ ...run, w: 10 }], 0, 1), 30, 'no more working reports than expected')
+  t.equal(countedValue([{ ...run, value: 4 }], 0, 1), 4)
   // By hand: share 40/52 against ½: 40·ln(1.538462) + 12·ln(0.461538) = 17.231316 − 9.278280 = 7.953037
-  t.ok(near(countedValue({ ...run, w: 12 }, 1), 12.953037), String(countedValue({ ...run, w: 12 }, 1)))
-  t.ok(near(countedValue({ ...run, w: 12 }, 2), 5 + 7.953037 / 2))
+  t.ok(near(countedValue([{ ...run, w: 12 }], 0, 1), 12.953037), String(countedValue([{ ...run, w: 12 }], 0, 1)))
+  t.ok(near(countedValue([{ ...run, w: 12 }], 0, 2), 5 + 7.953037 / 2))
 })
 
 t.test('the best chart is the first of the largest that may speak', async t => {
@@ -58,4 +61,39 @@ t.test('the best chart is the first of the largest that may speak', async t => {
   t.equal(bestChart(charts, 1), 1)
   t.equal(bestChart(charts.slice(3), 1), -1)
   t.equal(chartName(1), 'count×3')
+  t.equal(chartName(RATIOS.length + 1), 'share×5')
+})
+
+t.test('a report is worth ln θ on a share chart, and each report of any kind costs ln(1 + (θ−1)p), over φ', async t => {
+  const seen = { y: 3, w: 1, m: 1, upper: 9, mw: 3, shareUpper: 1 }
+  const charts = emptyCharts(0)
+  pushCharts(charts, weightsFor(2), seen, 2, true, 60_000)
+  // By hand, p = 1/4: θ = 2: (3·ln 2 − 4·ln 1.25)/2 = 0.5934336; θ = 5: (3·ln 5 − 4·ln 2)/2; θ = 20: (3·ln 20 − 4·ln 5.75)/2.
+  const values = charts.slice(RATIOS.length).map(({ value }) => value)
+  t.ok([0.5934336, 1.0278625, 0.9951987].every((wanted, i) => near(values[i]!, wanted)), values.join())
+  const resting = emptyCharts(0)
+  pushCharts(resting, weightsFor(2), seen, 2, false, 60_000)
+  t.same(resting.slice(RATIOS.length), emptyCharts(0).slice(RATIOS.length), 'while the share is not known they rest')
+  t.same(resting.slice(0, RATIOS.length), charts.slice(0, RATIOS.length))
+  const before = structuredClone(charts)
+  pushCharts(charts, weightsFor(2), { ...seen, y: 0, w: 0, upper: 0 }, 2, true, 120_000)
+  t.same(charts.slice(RATIOS.length).map(({ value }) => value), before.slice(RATIOS.length).map(({ value }) => value), 'silence says nothing of the share')
+})
+
+t.test('a share that rose only because fewer say it works is no alarm', async t => {
+  const charts = emptyCharts(0)
+  charts[RATIOS.length] = { value: 20, start: 0, y: 12, m: 10, upper: 12, w: 0, mw: 90 }
+  t.equal(countedValue(charts, RATIOS.length, 1), 0)
+  charts[RATIOS.length]!.y = 12.5
+  t.equal(countedValue(charts, RATIOS.length, 1), 20)
+  t.equal(bestChart(charts, 1), RATIOS.length)
+})
+
+t.test('a rumour is no alarm, yet it is suspicious', async t => {
+  const charts = emptyCharts(0)
+  charts[1] = { value: 30, start: 0, y: 40, m: 10, upper: 12, w: 40, mw: 10 }
+  t.equal(countedValue(charts, 1, 1), 5)
+  t.equal(suspicionOf(charts, 1), 30)
+  charts[RATIOS.length] = { value: 40, start: 0, y: 6, m: 1, upper: 1, w: 0, mw: 1 }
+  t.equal(suspicionOf(charts, 1), 30, 'a share chart counts as it is heard: six reports say nothing')
 })

@@ -7,19 +7,26 @@ const cell = (deviceClass: string, working: number, degraded: number, down: numb
   ({ region, deviceClass, working, degraded, down })
 
 const scopeOf = (deviceClass: string, y: number, m: number, value: number): ScopeState => {
-  const state = newScope(deviceClass === '*' ? 'all' : 'device-class', { region: '*', deviceClass }, b => ({ ...predictHour(b, 0, 2), phi: 1 }), 0, 0)
+  const state: ScopeState = newScope(deviceClass === '*' ? 'all' : 'device-class', { region: '*', deviceClass }, b => ({ ...predictHour(b, 0, 2), phi: 1 }), 0, 0)
   state.charts[0] = { value, start: 0, y, m, upper: m, w: 0, mw: 1 }
   return state
 }
 
-t.test('cells add up to scopes, half of degraded on either side', async t => {
-  const totals = sumCells([cell('ipad', 2, 1, 4), cell('mac', 0, 0, 1), cell('ipad', 1, 0, 0, 'GB'), cell('phone', 0, 0, 0)])
-  t.same([...totals.values()].map(({ key, y, w }) => [key, y, w]), [['*|*', 5.5, 3.5], ['*|ipad', 4.5, 3.5], ['*|mac', 1, 0]])
+t.test('cells add up to scopes, half of degraded on either side; a country includes its subdivisions', async t => {
+  const totals = sumCells([cell('ipad', 2, 1, 4), cell('mac', 0, 0, 1, 'CA-ON'), cell('ipad', 1, 0, 0, 'GB'), cell('phone', 0, 0, 0)])
+  t.same([...totals.values()].sort(compareScopes).map(({ kind, key, y, w }) => [kind, key, y, w]), [
+    ['all', '*|*', 5.5, 3.5],
+    ['country', 'CA|*', 5.5, 2.5], ['country', 'GB|*', 0, 1],
+    ['subdivision', 'CA-ON|*', 1, 0],
+    ['device-class', '*|ipad', 4.5, 3.5], ['device-class', '*|mac', 1, 0],
+    ['country-cell', 'CA|ipad', 4.5, 2.5], ['country-cell', 'CA|mac', 1, 0], ['country-cell', 'GB|ipad', 0, 1],
+    ['subdivision-cell', 'CA-ON|mac', 1, 0]
+  ])
 })
 
 t.test('the order of cells changes nothing', async t => {
   const cells = fc.array(fc.record({
-    region: fc.constantFrom('CA', 'GB'), deviceClass: fc.constantFrom('a', 'b', 'c'), working: fc.nat(9), degraded: fc.nat(9), down: fc.nat(9)
+    region: fc.constantFrom('CA', 'CA-ON', 'GB'), deviceClass: fc.constantFrom('a', 'b', 'c'), working: fc.nat(9), degraded: fc.nat(9), down: fc.nat(9)
   }))
   const sums = (list: SeenCell[]): unknown => [...sumCells(list).values()].sort(compareScopes)
   fc.assert(fc.property(cells, list => { t.same(sums(list), sums([...list].reverse())) }))

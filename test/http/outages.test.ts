@@ -38,7 +38,7 @@ t.test('an outage has the members of the contract, and in a list no timeline', a
     members(t, item.peak, 'start down expected_down')
     t.ok(item.onset_interval.from <= item.onset_at && item.onset_at <= item.onset_interval.to && item.onset_at < item.detected_at)
     t.ok(item.severity >= 1)
-    t.match(item, { disputed: false, retrospective: false, cause: null, related: [], workarounds: [], acknowledgement: null, lead_time_s: null, affected_share: null })
+    t.match(item, { disputed: false, retrospective: false, cause: null, related: [], workarounds: [], acknowledgement: null, lead_time_s: null })
     const { body } = await app.ask(`/v1/outages/${item.id}`)
     exactly(t, Outage, body)
     members(t, body, `${ITEM} timeline`)
