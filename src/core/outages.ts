@@ -9,9 +9,15 @@ import type { EventType, OutageState, Scope } from './vocabulary.ts'
 /** Scores, nats: one false alarm a month and one in three, and a margin (100 quiet simulated months: 8.56 and 10.5). */
 export const SUSPECTED_AT = 8.8
 export const CONFIRMED_AT = 10.5
-/** Evidence, nats, that half of the peak's excess has gone: recovering above the first, over from the second on. */
-const RECOVERING_ABOVE = 1
+/**
+ * Evidence, nats, that half of the peak's excess has gone: recovering above the first, rising again below the second
+ * (one bound for both gave two changes to and fro in each simulated outage), over from the third on.
+ */
+const RECOVERING_ABOVE = 3
+const RISING_BELOW = 1
 const OVER_AT = 9
+/** Nor is it over while the last quarter of an hour brought more than this many times m⁺: half of a high peak is still high. */
+const OVER_RATIO_MAX = 2
 /** A peak beyond this says no more about when it is over. */
 const PEAK_MAX = 100
 const PEAK_MEMORY_MIN = 15
@@ -109,7 +115,7 @@ export function step (open: OpenOutage | null, own: Standing | null, judged: Jud
     transitions.push(transitionOf(type, figures, standing, judged))
   }
   const end = endOf(judged)
-  if (figures.state === 'suspected' && judged.score >= CONFIRMED_AT && next.calm < OVER_AT) {
+  if (figures.state === 'suspected' && judged.score >= CONFIRMED_AT && !isOver(next)) {
     figures.state = 'confirmed'
     figures.confirmedAt = end
     enter('confirmed', own)
@@ -118,12 +124,12 @@ export function step (open: OpenOutage | null, own: Standing | null, judged: Jud
     figures.state = 'recovering'
     figures.recoveringAt = end
     enter('recovering', own)
-  } else if (figures.state === 'recovering' && next.calm <= RECOVERING_ABOVE) {
+  } else if (figures.state === 'recovering' && next.calm < RISING_BELOW) {
     figures.state = 'confirmed'
     figures.recoveringAt = null
     enter('confirmed', own)
   }
-  if (next.calm >= OVER_AT) {
+  if (isOver(next)) {
     const confirmed = figures.confirmedAt !== null
     figures.state = confirmed ? 'resolved' : 'dismissed'
     if (confirmed) figures.resolvedAt = end
@@ -138,6 +144,10 @@ export function step (open: OpenOutage | null, own: Standing | null, judged: Jud
     return { open: moved, transitions, closed: null }
   }
   return { open: next, transitions, closed: null }
+}
+
+function isOver ({ calm, sumY, sumUpper }: OpenOutage): boolean {
+  return calm >= OVER_AT && sumY <= OVER_RATIO_MAX * sumUpper
 }
 
 function raise (leader: Standing, judged: Judged): Step {
