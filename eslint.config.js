@@ -1,7 +1,7 @@
 import neostandard, { plugins } from 'neostandard'
 
 export default [
-  ...neostandard({ ts: true, ignores: ['dist', '.tap', 'data'] }),
+  ...neostandard({ ts: true, ignores: ['dist', 'dist-bench', '.tap', 'data'] }),
   {
     files: ['src/**/*.ts'],
     plugins: { typed: plugins['typescript-eslint'].plugin },

@@ -1,0 +1,115 @@
+// `npm run bench:detection`: our detector on simulated reports, beside what others use and beside what is possible.
+// --ours leaves the others out (quick); --seed N draws other streams, for tuning and for judging what was tuned.
+import { parseArgs } from 'node:util'
+import { judgeStream } from './ours.ts'
+import { findOutage, waitInVain } from './oracle.ts'
+import { calibrate, type Judge, type Peer } from './peers/alarms.ts'
+import { addTallies, scoreStream, type Alarm, type Tally, type Truth } from './scores.ts'
+import { eventfulStreams, quietStreams, RATES, START, type Stream } from './streams.ts'
+import { tables, type Row } from './table.ts'
+
+const MINUTE_MS = 60_000
+const PEERS: Peer[] = []
+
+const { values: options } = parseArgs({ options: { ours: { type: 'boolean', default: false }, seed: { type: 'string', default: '1' } } })
+const seed = Number(options.seed)
+if (!Number.isInteger(seed) || seed < 0) throw new Error(`--seed ${options.seed}: expected a whole number from 0 on.`)
+/** Streams that set thresholds, and streams that decide nothing. */
+const [calibrationSeed, testSeed] = [2 * seed, 2 * seed + 1]
+const peers = options.ours ? [] : PEERS
+const startedAt = performance.now()
+
+/** What one detector's alarms came to, by the service's rate. */
+interface Scored { quiet: Map<number, Tally[]>, eventful: Map<number, Tally[]> }
+const newScored = (): Scored => ({ quiet: new Map(RATES.map(rate => [rate, []])), eventful: new Map(RATES.map(rate => [rate, []])) })
+
+function truthOf (stream: Stream): Truth {
+  const at = (minute: number): number => START + minute * MINUTE_MS
+  const events = stream.events.map(event => ({ ...event, onset: at(event.onset), end: at(event.end) }))
+  return {
+    from: at(stream.testFrom),
+    to: at(stream.minutes),
+    outages: events.filter(event => event.kind === 'outage'),
+    distractions: events.filter(event => event.kind !== 'outage')
+  }
+}
+
+/** Alarms that rise at the end of these minutes. */
+function alarmsAt (minutes: readonly number[]): Alarm[] {
+  return minutes.map(minute => ({ at: START + (minute + 1) * MINUTE_MS }))
+}
+
+function totalOf ({ minutes, down, watched }: Stream): { down: Uint16Array, watched: Uint8Array } {
+  const cells = down.length / minutes
+  const total = new Uint16Array(minutes)
+  for (let at = 0; at < down.length; at++) total[Math.floor(at / cells)]! += down[at]!
+  return { down: total, watched }
+}
+
+let said = ''
+function progress (what: string, done: number, of: number): void {
+  if (!process.stderr.isTTY) return
+  process.stderr.write(`\r${' '.repeat(said.length)}\r${said = done < of ? `${what} ${done}/${of}` : ''}`)
+}
+
+/** Thresholds that give as many false alarms on quiet streams as ours suspects. */
+function setThresholds (): { perMonth: number, oracle: number, peers: number[] } {
+  const ours: Tally[] = []
+  const truths: Truth[] = []
+  const oracle: Judge[] = []
+  const judges: Judge[][] = peers.map(() => [])
+  for (const stream of quietStreams(calibrationSeed)) {
+    const truth = truthOf(stream)
+    truths.push(truth)
+    ours.push(scoreStream(truth, judgeStream(stream).suspected))
+    oracle.push(waitInVain(stream, calibrationSeed))
+    const total = totalOf(stream)
+    peers.forEach(({ prepare }, index) => judges[index]!.push(prepare(total)))
+    progress('setting thresholds', truths.length, 3 * RATES.length)
+  }
+  const { falseAlarms, months } = addTallies(ours)
+  const perMonth = Math.max(1, falseAlarms) / months
+  const thresholdOf = (judges: readonly Judge[]): number => calibrate(threshold =>
+    addTallies(judges.map((judge, index) => scoreStream(truths[index]!, alarmsAt(judge(threshold))))), perMonth)
+  return { perMonth, oracle: thresholdOf(oracle), peers: judges.map(thresholdOf) }
+}
+
+const thresholds = setThresholds()
+const suspected = newScored()
+const confirmed = newScored()
+const oracle = newScored()
+const others = peers.map(newScored)
+
+function scoreOne (kind: keyof Scored, stream: Stream): void {
+  const truth = truthOf(stream)
+  const note = (scored: Scored, alarms: readonly Alarm[]): void => { scored[kind].get(stream.rate)!.push(scoreStream(truth, alarms)) }
+  const ours = judgeStream(stream)
+  note(suspected, ours.suspected)
+  note(confirmed, ours.confirmed)
+  const total = totalOf(stream)
+  peers.forEach(({ prepare }, index) => { note(others[index]!, alarmsAt(prepare(total)(thresholds.peers[index]!))) })
+  if (kind === 'quiet') return note(oracle, alarmsAt(waitInVain(stream, testSeed)(thresholds.oracle)))
+  const found = stream.events.flatMap(event => event.kind === 'outage' && event.onset >= stream.testFrom ? findOutage(stream, event, thresholds.oracle) ?? [] : [])
+  note(oracle, alarmsAt(found))
+}
+
+let done = 0
+for (const stream of quietStreams(testSeed)) {
+  scoreOne('quiet', stream)
+  progress('quiet services', ++done, 3 * RATES.length)
+}
+done = 0
+for (const stream of eventfulStreams(testSeed)) {
+  scoreOne('eventful', stream)
+  progress('services with outages', ++done, 2 * RATES.length)
+}
+
+const rows: Row[] = [
+  { name: 'Groundswell, suspected', kind: 'ours', ...suspected },
+  { name: 'Groundswell, confirmed', kind: 'ours', ...confirmed },
+  ...peers.map(({ name }, index) => ({ name, kind: 'peer' as const, ...others[index]! })),
+  { name: 'oracle', kind: 'oracle', ...oracle }
+]
+process.stdout.write(tables(rows))
+process.stdout.write(`\nSeed ${seed}; thresholds set to ${thresholds.perMonth.toFixed(2)} alarms a month on other streams (oracle ${thresholds.oracle.toFixed(2)}${
+  peers.map(({ name }, index) => `, ${name} ${thresholds.peers[index]!.toFixed(2)}`).join('')}); ${((performance.now() - startedAt) / 1000).toFixed(0)} s.\n`)
