@@ -28,8 +28,8 @@ export interface NewReport {
   verdict: number
   symptom: string | null
   impact: number | null
-  /** Null for an import: the relay answers for its networks. */
-  network: Buffer | null
+  /** 32 hex digits; null for an import: the relay answers for its networks. */
+  network: string | null
   disposition: number
   comment: string | null
   /** Of a minute before we began to watch the service: never late. */
@@ -68,26 +68,10 @@ export function isLate (report: { minute: number, history: boolean }, speed: num
   return !report.history && now.getTime() >= report.minute + MINUTE_MS + lateAfterMs(speed)
 }
 
-/** What a keyed hash is taken of: every part behind its length (4 bytes, big-endian), so that no two lists collide. */
-export function hashInput (parts: readonly string[]): Uint8Array {
-  // A UTF-16 unit takes three bytes of UTF-8 at most.
-  const input = Buffer.allocUnsafe(parts.reduce((total, part) => total + 4 + 3 * part.length, 0))
-  let at = 0
-  for (const part of parts) {
-    const length = input.write(part, at + 4)
-    input.writeUInt32BE(length, at)
-    at += 4 + length
-  }
-  return input.subarray(0, at)
-}
-
-/** The first 122 bits that fit of a digest (≥ 16 bytes) as a UUIDv8 (RFC 9562 §5.8). */
-export function uuid8 (digest: Buffer): string {
-  const bytes = Buffer.from(digest.subarray(0, 16))
-  bytes[6] = (bytes[6]! & 0x0f) | 0x80
-  bytes[8] = (bytes[8]! & 0x3f) | 0x80
-  const hex = bytes.toString('hex')
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`
+/** The first 122 bits that fit of 128 (32 hex digits) as a UUIDv8 (RFC 9562 §5.8). */
+export function uuid8 (hex: string): string {
+  const variant = '89ab'[Number.parseInt(hex[16]!, 16) & 3]
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20)}`
 }
 
 const FAMILIES: readonly [RegExp, string][] = [

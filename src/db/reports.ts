@@ -25,7 +25,7 @@ export async function insertReports (db: Db, reports: readonly NewReport[], spee
     const minute = isoMinute(report.minute)
     marks.set(`${report.serviceId} ${minute}`, [report.serviceId, minute])
     values.push(report.serviceId, isoMinute(report.intervalAt), report.id, minute, report.region, report.deviceClass,
-      report.verdict, report.symptom, report.impact, report.network, report.disposition, isLate(report, speed, now))
+      report.verdict, report.symptom, report.impact, report.network === null ? null : `\\x${report.network}`, report.disposition, isLate(report, speed, now))
   }
   // Padded to a power of two with marks that are already there, so that few statements need preparing.
   const padded = [...marks.values()]
@@ -74,8 +74,8 @@ function rememberIso (): (at: number) => string {
 }
 
 /** The counted voices of an interval (ms), of one service or, without it, of all. */
-export async function readVoices (db: Db, intervalAt: number, serviceId?: number): Promise<{ service_id: number, id: string, network: Buffer }[]> {
-  return db.query(`select service_id, id, network from reports
+export async function readVoices (db: Db, intervalAt: number, serviceId?: number): Promise<{ service_id: number, id: string, network: string }[]> {
+  return db.query(`select service_id, id, encode(network, 'hex') as network from reports
     where interval_at = $1 and disposition = ${COUNTED} and network is not null and ($2::integer is null or service_id = $2)`,
   [new Date(intervalAt).toISOString(), serviceId ?? null])
 }

@@ -1,19 +1,18 @@
 // From what a client sent to what is stored. Here the address is seen, turned into an id and a network, and forgotten.
-import { createHmac } from 'node:crypto'
 import { isIPv4 } from 'node:net'
 import ipaddr from 'ipaddr.js'
 import { Fault, type FieldError } from '../core/faults.ts'
 import { coarsenRegion } from '../core/regions.ts'
 import {
-  coarseClient, hashInput, INTERVAL_MS, OBSERVED_AGE_MAX_MS, observedMinute, uuid8, type NewReport, type ReportInput
+  coarseClient, INTERVAL_MS, OBSERVED_AGE_MAX_MS, observedMinute, uuid8, type NewReport, type ReportInput
 } from '../core/reports.ts'
 import { floorTo, type Clock } from '../core/time.ts'
 import { DISPOSITIONS, IMPACTS, UNKNOWN_DEVICE_CLASS, UNKNOWN_REGION, VERDICTS } from '../core/vocabulary.ts'
 import type { Catalog, Service } from '../db/services.ts'
+import { openKeyedHash, type KeyedHash } from './hashes.ts'
 import type { Salts } from './salts.ts'
 import type { Voices } from './voices.ts'
 
-const NETWORK_BYTES = 16
 const COUNTED = DISPOSITIONS.indexOf('counted')
 const QUARANTINED = DISPOSITIONS.indexOf('quarantined')
 
@@ -28,11 +27,11 @@ export function openIntake ({ catalog, salts, voices, clock }: {
 }): Intake {
   return (input, sender) => {
     const report = describeReport(input, catalog(), OBSERVED_AGE_MAX_MS, clock.now())
-    const salt = salts.saltOf(report.minute)
+    const hash = salts.hashOf(report.minute)
     const ready = voices.ready(report.serviceId, report.intervalAt)
-    const finish = (salt: Buffer) => giveDisposition(identify(report, input, sender, salt), voices)
-    if (Buffer.isBuffer(salt) && ready === true) return finish(salt)
-    return Promise.all([salt, ready]).then(([salt]) => finish(salt))
+    const finish = (hash: KeyedHash) => giveDisposition(identify(report, input, sender, hash), voices)
+    if (typeof hash === 'function' && ready === true) return finish(hash)
+    return Promise.all([hash, ready]).then(([hash]) => finish(hash))
   }
 }
 
@@ -45,9 +44,10 @@ export type ImportIntake = (input: ImportInput) => NewReport
 export function openImportIntake ({ catalog, importKey, ageMaxMs, clock }: {
   catalog: () => Catalog, importKey: Buffer, ageMaxMs: number, clock: Clock
 }): ImportIntake {
+  const hash = openKeyedHash(importKey)
   return input => {
     const report = describeReport(input, catalog(), ageMaxMs, clock.now())
-    return { ...report, id: uuid8(keyedHash(importKey, ['import', ...idParts(report, input), input.reporter])) }
+    return { ...report, id: uuid8(hash(['import', ...idParts(report, input), input.reporter])) }
   }
 }
 
@@ -110,22 +110,18 @@ function isHistory ({ liveSince }: Service, minute: number): boolean {
   return liveSince === null || minute < liveSince.getTime()
 }
 
-function identify (report: NewReport, input: ReportInput, { address, userAgent }: Sender, salt: Buffer): NewReport & { network: Buffer } {
+function identify (report: NewReport, input: ReportInput, { address, userAgent }: Sender, hash: KeyedHash): NewReport & { network: string } {
   const { whole, network } = readAddress(address)
-  const id = uuid8(keyedHash(salt, ['report', ...idParts(report, input), whole, coarseClient(userAgent), input.reporter ?? '']))
-  return { ...report, id, network: keyedHash(salt, ['network', String(report.serviceId), network]).subarray(0, NETWORK_BYTES) }
+  const id = uuid8(hash(['report', ...idParts(report, input), whole, coarseClient(userAgent), input.reporter ?? '']))
+  return { ...report, id, network: hash(['network', String(report.serviceId), network]) }
 }
 
-function giveDisposition (report: NewReport & { network: Buffer }, voices: Voices): NewReport {
+function giveDisposition (report: NewReport & { network: string }, voices: Voices): NewReport {
   return voices.admit(report) ? report : { ...report, disposition: QUARANTINED }
 }
 
 function idParts (report: NewReport, input: ReportInput): string[] {
   return [String(report.serviceId), String(report.intervalAt), input.verdict]
-}
-
-function keyedHash (key: Buffer, parts: readonly string[]): Buffer {
-  return createHmac('sha256', key).update(hashInput(parts)).digest()
 }
 
 /**

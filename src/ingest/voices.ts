@@ -8,10 +8,10 @@ export const VOICES_MAX = 1_000_000
 const IDLE_MS = 120_000
 
 /** One counted voice, as `reports` remembers it. */
-export interface Voice { service_id: number, id: string, network: Buffer }
+export interface Voice { service_id: number, id: string, network: string }
 
 /** Where a report stands: its service, interval (ms), network and id. */
-export interface Speaker { serviceId: number, intervalAt: number, network: Buffer, id: string }
+export interface Speaker { serviceId: number, intervalAt: number, network: string, id: string }
 
 /** The voices of every network. */
 export interface Voices {
@@ -56,10 +56,9 @@ export function holdVoices (
     return service
   }
 
-  function add (service: ServiceVoices, network: Buffer, id: string): void {
-    const key = network.toString('latin1')
-    const ids = service.networks.get(key)
-    if (ids === undefined) service.networks.set(key, [id])
+  function add (service: ServiceVoices, network: string, id: string): void {
+    const ids = service.networks.get(network)
+    if (ids === undefined) service.networks.set(network, [id])
     else if (ids.includes(id)) return
     else ids.push(id)
     held++
@@ -80,7 +79,7 @@ export function holdVoices (
     },
     admit ({ serviceId, intervalAt, network, id }) {
       const service = find(serviceId, intervalAt)
-      const ids = service.networks.get(network.toString('latin1'))
+      const ids = service.networks.get(network)
       if (ids?.includes(id) === true) return true
       if (ids !== undefined && ids.length >= NETWORK_VOICES_MAX) return false
       if (held >= VOICES_MAX) {
@@ -95,7 +94,7 @@ export function holdVoices (
         service.known = false
         // A reading that is under way may have missed them.
         service.reading = undefined
-        const ids = service.networks.get(network.toString('latin1')) ?? []
+        const ids = service.networks.get(network) ?? []
         if (!ids.includes(id)) continue
         ids.splice(ids.indexOf(id), 1)
         held--

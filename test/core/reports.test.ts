@@ -1,8 +1,7 @@
 import { createHmac } from 'node:crypto'
-import fc from 'fast-check'
 import t from 'tap'
 import { Fault } from '../../src/core/faults.ts'
-import { coarseClient, hashInput, isLate, observedMinute, OBSERVED_AGE_MAX_MS, uuid8 } from '../../src/core/reports.ts'
+import { coarseClient, isLate, observedMinute, OBSERVED_AGE_MAX_MS, uuid8 } from '../../src/core/reports.ts'
 
 const NOW = new Date('2012-11-18T19:07:30.500Z')
 
@@ -35,18 +34,9 @@ t.test('a report is late from ten seconds after its minute on; history never is'
   t.ok(isLate({ minute, history: false }, 60, at('2012-11-18T19:08:00Z')))
 })
 
-t.test('no two lists of parts give the same input to the hash', async t => {
-  const parts = fc.array(fc.string({ unit: 'binary', maxLength: 12 }), { maxLength: 6 })
-  fc.assert(fc.property(parts, parts, (a, b) => {
-    fc.pre(JSON.stringify(a) !== JSON.stringify(b))
-    return !Buffer.from(hashInput(a)).equals(Buffer.from(hashInput(b)))
-  }), { numRuns: 500 })
-  t.not(Buffer.from(hashInput(['ab', 'c'])).toString('hex'), Buffer.from(hashInput(['a', 'bc'])).toString('hex'))
-})
-
 t.test('an id is a UUID of version 8 that keeps the digest\'s other bits', async t => {
   const digest = createHmac('sha256', 'key').update('x').digest()
-  const id = uuid8(digest)
+  const id = uuid8(digest.toString('hex', 0, 16))
   t.match(id, /^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/)
   t.equal(id.slice(0, 8), digest.toString('hex').slice(0, 8))
   t.equal(id.slice(24), digest.subarray(10, 16).toString('hex'))

@@ -2,7 +2,7 @@ import t from 'tap'
 import { INTERVAL_MS } from '../../src/core/reports.ts'
 import { holdVoices, type Voice } from '../../src/ingest/voices.ts'
 
-const speaker = (id: string, network = 'net', intervalAt = INTERVAL_MS) => ({ serviceId: 1, intervalAt, network: Buffer.from(network), id })
+const speaker = (id: string, network = 'net', intervalAt = INTERVAL_MS) => ({ serviceId: 1, intervalAt, network, id })
 
 function open (stored: Voice[] = [], startedAt = 0) {
   let now = 0
@@ -28,7 +28,7 @@ t.test('voices of a commit that failed are free again, but only after the databa
   for (const id of ['a', 'b', 'c']) voices.admit(speaker(id))
   voices.free([speaker('b'), speaker('c')])
   // Nobody knows whether a commit that broke off was made: "c" was.
-  stored.push({ service_id: 1, id: 'a', network: Buffer.from('net') }, { service_id: 1, id: 'c', network: Buffer.from('net') })
+  stored.push({ service_id: 1, id: 'a', network: 'net' }, { service_id: 1, id: 'c', network: 'net' })
   t.type(voices.ready(1, INTERVAL_MS), Promise)
   await voices.ready(1, INTERVAL_MS)
   t.ok(reads.length > 0)
@@ -36,7 +36,7 @@ t.test('voices of a commit that failed are free again, but only after the databa
 })
 
 t.test('an interval from before the start is read before its first report, a later one is not', async t => {
-  const stored = ['a', 'b', 'c'].map(id => ({ service_id: 1, id, network: Buffer.from('net') }))
+  const stored = ['a', 'b', 'c'].map(id => ({ service_id: 1, id, network: 'net' }))
   const { voices, reads } = open(stored, 1.5 * INTERVAL_MS)
   t.equal(voices.ready(1, 2 * INTERVAL_MS), true)
   await voices.ready(1, INTERVAL_MS)
