@@ -16,7 +16,8 @@ import { batches } from './batches.ts'
 import { breakdowns } from './breakdowns.ts'
 import { curves } from './curves.ts'
 import { describeCalls, documentation } from './documentation.ts'
-import { dressAnswers, limitRequests, limitWaiting, tagAnswers, type Limit } from './guards.ts'
+import { dressAnswers, limitWaiting, tagAnswers, trustProxies } from './guards.ts'
+import { limitRequests, type Limit } from './limits.ts'
 import { operations } from './operations.ts'
 import { outages } from './outages.ts'
 import {
@@ -57,7 +58,7 @@ export async function openHttp (options: HttpOptions): Promise<FastifyInstance> 
   const app = Fastify({
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
-    trustProxy: trustProxy.length === 0 ? false : [...trustProxy],
+    trustProxy: trustProxy.length === 0 ? false : trustProxies(trustProxy),
     genReqId: () => randomUUID(),
     // A line names its request by itself: a logger for each request would be made and hardly ever used.
     childLoggerFactory: log => log,
@@ -114,16 +115,16 @@ export async function openHttp (options: HttpOptions): Promise<FastifyInstance> 
   await app.register(operations, options)
 
   await app.register(async app => {
-    await limitRequests(app, 'reports', limits.reports)
+    limitRequests(app, 'reports', limits.reports)
     await app.register(reports, options)
   }, { prefix: '/v1' })
   await app.register(async app => {
-    await limitRequests(app, 'admin', limits.admin)
+    limitRequests(app, 'admin', limits.admin)
     // A token expires in real time, whatever the domain's clock says.
     await app.register(batches, { db: options.db, intake: options.importIntake, store: options.bulk, now: () => new Date() })
   }, { prefix: '/v1' })
   await app.register(async app => {
-    await limitRequests(app, 'reads', limits.reads)
+    limitRequests(app, 'reads', limits.reads)
     tagAnswers(app)
     await app.register(documentation)
     await app.register(problemPages)
