@@ -21,9 +21,13 @@ export async function insertReports (db: Db, reports: readonly NewReport[], spee
   const isoMinute = rememberIso()
   const values: unknown[] = []
   const marks = new Map<string, [number, string]>()
+  let before: NewReport | undefined
   for (const report of sorted) {
     const minute = isoMinute(report.minute)
-    marks.set(`${report.serviceId} ${minute}`, [report.serviceId, minute])
+    if (report.serviceId !== before?.serviceId || report.minute !== before.minute) {
+      marks.set(`${report.serviceId} ${minute}`, [report.serviceId, minute])
+    }
+    before = report
     values.push(report.serviceId, isoMinute(report.intervalAt), report.id, minute, report.region, report.deviceClass,
       report.verdict, report.symptom, report.impact, report.network === null ? null : `\\x${report.network}`, report.disposition, isLate(report, speed, now))
   }

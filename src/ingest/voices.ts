@@ -28,7 +28,9 @@ export interface Voices {
 }
 
 interface Interval { usedAt: number, services: Map<number, ServiceVoices> }
-interface ServiceVoices { known: boolean, reading: Promise<void> | undefined, networks: Map<string, string[]> }
+interface ServiceVoices { known: boolean, reading: Promise<void> | undefined, networks: Map<string, Ids> }
+/** The ids of one network: most have a single one, which as an array would take twice the memory. */
+type Ids = string | string[]
 
 /**
  * @param read the counted voices of an interval in the database, of one service or of all.
@@ -58,8 +60,9 @@ export function holdVoices (
 
   function add (service: ServiceVoices, network: string, id: string): void {
     const ids = service.networks.get(network)
-    if (ids === undefined) service.networks.set(network, [id])
-    else if (ids.includes(id)) return
+    if (ids === undefined) service.networks.set(network, id)
+    else if (has(ids, id)) return
+    else if (typeof ids === 'string') service.networks.set(network, [ids, id])
     else ids.push(id)
     held++
   }
@@ -80,8 +83,8 @@ export function holdVoices (
     admit ({ serviceId, intervalAt, network, id }) {
       const service = find(serviceId, intervalAt)
       const ids = service.networks.get(network)
-      if (ids?.includes(id) === true) return true
-      if (ids !== undefined && ids.length >= NETWORK_VOICES_MAX) return false
+      if (ids !== undefined && has(ids, id)) return true
+      if (ids !== undefined && countOf(ids) >= NETWORK_VOICES_MAX) return false
       if (held >= VOICES_MAX) {
         throw new Fault('overloaded', 'Too many networks are reporting at once for this server to tell them apart; try again in a minute.', { retryAfterS: 60 })
       }
@@ -94,9 +97,10 @@ export function holdVoices (
         service.known = false
         // A reading that is under way may have missed them.
         service.reading = undefined
-        const ids = service.networks.get(network) ?? []
-        if (!ids.includes(id)) continue
-        ids.splice(ids.indexOf(id), 1)
+        const ids = service.networks.get(network)
+        if (ids === undefined || !has(ids, id)) continue
+        if (typeof ids === 'string') service.networks.delete(network)
+        else ids.splice(ids.indexOf(id), 1)
         held--
       }
     },
@@ -111,10 +115,18 @@ export function holdVoices (
       const now = monotonic()
       for (const [intervalAt, interval] of intervals) {
         if (now - interval.usedAt < IDLE_MS) continue
-        for (const { networks } of interval.services.values()) for (const ids of networks.values()) held -= ids.length
+        for (const { networks } of interval.services.values()) for (const ids of networks.values()) held -= countOf(ids)
         intervals.delete(intervalAt)
         forgottenTo = Math.max(forgottenTo, intervalAt)
       }
     }
   }
+}
+
+function has (ids: Ids, id: string): boolean {
+  return typeof ids === 'string' ? ids === id : ids.includes(id)
+}
+
+function countOf (ids: Ids): number {
+  return typeof ids === 'string' ? 1 : ids.length
 }
