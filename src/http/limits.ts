@@ -28,8 +28,8 @@ export function limitRequests (app: FastifyInstance, name: string, { max, window
   })
 }
 
-/** Counts by key in windows of `widthMs`; the keys longest unseen are forgotten when there are too many. */
-function openCounts (widthMs: number): (key: string, now: number) => { requests: number, endsAt: number } {
+/** Counts by key in windows of `widthMs` from the first count on; of more keys than `heldMax` those longest unseen are forgotten. */
+export function openCounts (widthMs: number, heldMax = ADDRESSES_HELD_MAX): (key: string, now: number) => { requests: number, endsAt: number } {
   let endsAt = 0
   // Two halves: when the recent one is full it becomes the older one, whose keys come back as they are seen again.
   let recent = new Map<string, number>()
@@ -40,7 +40,7 @@ function openCounts (widthMs: number): (key: string, now: number) => { requests:
       recent = older = new Map()
     }
     const requests = (recent.get(key) ?? older.get(key) ?? 0) + 1
-    if (recent.size >= ADDRESSES_HELD_MAX / 2) {
+    if (recent.size >= heldMax / 2) {
       older = recent
       recent = new Map()
     }
