@@ -1,6 +1,7 @@
 // The bound: a CUSUM on the affected cells alone that knows every true rate, normal and in the outage, of both kinds of
 // report. Nobody can build it; its delay says how much of ours lies in the data.
 import { drawOutage, type SimulatedOutage } from './events.ts'
+import { lnRising } from './gamma.ts'
 import { climb, type Judge } from './peers/alarms.ts'
 import { newRandom } from './random.ts'
 import { CELLS, isWithin, type Stream } from './streams.ts'
@@ -65,22 +66,4 @@ export function gainOf (count: number, m: number, q: number, phi: number): numbe
   if (phi < 1.000001) return count * Math.log(q) - m * (q - 1)
   const size = m / (phi - 1)
   return lnRising(q * size, count) - lnRising(size, count) - (q - 1) * size * Math.log(phi)
-}
-
-/** ln Γ(x + n) − ln Γ(x) for a whole n ≥ 0. */
-export function lnRising (x: number, n: number): number {
-  if (n > 12) return lnGamma(x + n) - lnGamma(x)
-  let product = 1
-  for (let i = 0; i < n; i++) product *= x + i
-  return Math.log(product)
-}
-
-/** Stirling's series after shifting the argument above 8; x > 0 (Abramowitz & Stegun 6.1.41). */
-export function lnGamma (x: number): number {
-  let shift = 1
-  let at = x
-  while (at < 8) shift *= at++
-  const inverse = 1 / at
-  const square = inverse * inverse
-  return (at - 0.5) * Math.log(at) - at + 0.9189385332046727 + inverse * (1 / 12 - square * (1 / 360 - square * (1 / 1260 - square / 1680))) - Math.log(shift)
 }

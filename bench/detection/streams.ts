@@ -12,6 +12,7 @@ import { countsWith, logUniform, newRandom, normal, shuffled, uniform, whole, ty
 
 /** Mean down reports a minute of the simulated services. */
 export const RATES = [0.01, 0.03, 0.1, 0.3, 1, 3, 10, 20, 50] as const
+/** Variance of a count over its mean. */
 const DISPERSIONS = [1, 1.5, 2, 3, 5]
 const REGIONS = ['US-CA', 'CA-ON', 'GB', 'DE']
 const REGION_WEIGHTS = [0.4, 0.3, 0.15, 0.1]
@@ -58,19 +59,18 @@ export interface Stream extends Stage {
 
 /** The services with events of one seed: one stream after another, so only one need be in memory. */
 export function * eventfulStreams (seed: number, rates: readonly number[] = RATES): Generator<Stream> {
-  for (let i = 0; i < 2 * rates.length; i++) yield drawStream(newRandom(seed, 1, i), rates[i % rates.length]!, true)
+  for (let i = 0; i < 2 * rates.length; i++) yield drawStream(newRandom(seed, 1, i), rates[i % rates.length]!, DISPERSIONS[i % DISPERSIONS.length]!, true)
 }
 
 /** Services of one seed to which nothing happens. */
 export function * quietStreams (seed: number, rates: readonly number[] = RATES): Generator<Stream> {
-  for (let i = 0; i < 3 * rates.length; i++) yield drawStream(newRandom(seed, 2, i), rates[i % rates.length]!, false)
+  for (let i = 0; i < 3 * rates.length; i++) yield drawStream(newRandom(seed, 2, i), rates[i % rates.length]!, DISPERSIONS[i % DISPERSIONS.length]!, false)
 }
 
-/** A service at `rate` down reports a minute: 25 days of history and 10 of test with events, or 14 and 28 without. */
-export function drawStream (random: Random, rate: number, eventful: boolean): Stream {
+/** A service at `rate` down reports a minute whose counts vary by `phi` times their mean: 25 days of history and 10 of test with events, or 14 and 28 without. */
+export function drawStream (random: Random, rate: number, phi: number, eventful: boolean): Stream {
   const minutes = (eventful ? HISTORY_DAYS + TEST_DAYS : QUIET_WARM_DAYS + QUIET_TEST_DAYS) * DAY_MIN
   const testFrom = (eventful ? HISTORY_DAYS : QUIET_WARM_DAYS) * DAY_MIN
-  const phi = DISPERSIONS[whole(random, 0, DISPERSIONS.length - 1)]!
   const workingRatio = logUniform(random, 0.3, 4)
   const weights = shuffled(random, REGION_WEIGHTS)
   const weightSum = weights.reduce((sum, weight) => sum + weight, 0)

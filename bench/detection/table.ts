@@ -45,7 +45,7 @@ export function tables (rows: readonly Row[]): string {
       isOracle ? '–' : share(figures.fakes)
     ]
   })
-  const grouped = rows.flatMap(({ name, kind, quiet, eventful }) => [[name, ...GROUPS.flatMap(({ holds }) => {
+  const grouped = rows.map(({ name, quiet, eventful }) => [name, ...GROUPS.flatMap(({ holds }) => {
     const figures = figuresOf(sumOf(eventful, holds))
     const calm = sumOf(quiet, holds)
     return [
@@ -54,7 +54,7 @@ export function tables (rows: readonly Row[]): string {
       share(figures.detected),
       number(2)(overOracle(figures, figuresOf(sumOf(oracleRow.eventful, holds))))
     ]
-  })]].filter(() => kind !== 'oracle' || rows.length > 0))
+  })])
   const quietTally = sumOf(oracleRow.quiet)
   return [
     table(['', 'FAq', 'FA', 'P5', 'P10', 'P30', 'PoD', 'median', 'x-or', 'scope', 'onset ±', 'covered', 'rumours', 'fakes'], all),

@@ -17,9 +17,6 @@ export interface Peer {
 
 /** An alarm is raised once, and ends when its signal was quiet for this many watched minutes. */
 export const QUIET_MIN = 30
-/** How many reports a sliding window of this many minutes holds is what most peers judge. */
-export const WINDOW_MIN = 15
-
 /** Alarms of a statistic by minute (NaN: nothing can be said): raised above the threshold. */
 export function exceed (statistic: Float64Array, threshold: number): number[] {
   const alarms: number[] = []
@@ -49,28 +46,6 @@ export function climb (gains: Float64Array, watched: Uint8Array, threshold: numb
     } else quiet++
   }
   return alarms
-}
-
-/** By minute, the reports of the `WINDOW_MIN` minutes that end with it; NaN where one was not watched. */
-export function slidingCounts ({ down, watched }: Series): Float64Array {
-  const sums = new Float64Array(down.length).fill(NaN)
-  let [sum, seen] = [0, 0]
-  for (let minute = 0; minute < down.length; minute++) {
-    sum += down[minute]!
-    seen += watched[minute]!
-    if (minute >= WINDOW_MIN) {
-      sum -= down[minute - WINDOW_MIN]!
-      seen -= watched[minute - WINDOW_MIN]!
-    }
-    if (seen === WINDOW_MIN) sums[minute] = sum
-  }
-  return sums
-}
-
-/** Reports in consecutive bins of `WINDOW_MIN` minutes from the series' start; NaN where a minute was not watched. */
-export function binnedCounts (series: Series): Float64Array {
-  const sums = slidingCounts(series)
-  return Float64Array.from({ length: Math.floor(series.down.length / WINDOW_MIN) }, (_, bin) => sums[(bin + 1) * WINDOW_MIN - 1]!)
 }
 
 const LOWEST = 1e-3
