@@ -58,7 +58,6 @@ export function tables (rows: readonly Row[]): string {
   const quietTally = sumOf(oracleRow.quiet)
   return [
     table(['', 'FAq', 'FA', 'P5', 'P10', 'P30', 'PoD', 'median', 'x-or', 'scope', 'onset ±', 'covered', 'rumours', 'fakes'], all),
-    '',
     `${oracle.outages} outages. FAq: alarms a month of a service to which nothing happens (${quietTally.months.toFixed(0)} months), FA: between events.`,
     'P5, P10, P30: share of outages alarmed within so many minutes; PoD: before their end. Median: delay of those, minutes.',
     'x-or: mean delay (at most an hour) over the oracle\'s. Scope: right five minutes after the alarm. Onset ±: its median error,',

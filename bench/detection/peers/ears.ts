@@ -16,7 +16,7 @@ const DEVIATION_MIN = 2
  */
 export const earsC2: Peer = {
   name: 'EARS C2',
-  source: 'CDC; Hutwagner et al. 2003, Tokars et al. 2009',
+  source: 'the CDC: Hutwagner et al. 2003, Tokars et al. 2009',
   prepare: series => {
     const counts = slidingCounts(series)
     const bins = binnedCounts(series)
