@@ -25,6 +25,7 @@ export type SimulatedEvent = SimulatedOutage | Rumour | Fakes
 
 /** What an outage's size depends on: rates in down reports a minute, by region and device class. */
 export interface Stage {
+  rate: number
   regions: readonly string[]
   devices: readonly string[]
   regionShares: readonly number[]
@@ -38,6 +39,8 @@ const KINDS = [...Array<'outage'>(10).fill('outage'), 'rumour', 'rumour', 'briga
 /** An event begins in the first part of its turn, so that more than an hour is left behind the longest one. */
 const BEGIN_SHARE = 0.6
 const HISTORY_OUTAGES_MAX = 8
+/** At most so many down reports a minute: outages of a part of so small a service are hardly told. */
+const SPARSE_RATE = 0.03
 
 /** Ten outages, two rumours, a brigade and a sybil group in random order, evenly spread over `[from, to)` (minutes). */
 export function drawTestEvents (random: Random, stage: Stage, from: number, to: number): SimulatedEvent[] {
@@ -58,14 +61,15 @@ export function drawPastOutages (random: Random, stage: Stage, from: number, to:
 
 /** Sizes, lengths and shapes follow the distributions of the shared set of simulated outages (173 of them). */
 export function drawOutage (random: Random, stage: Stage, onset: number): SimulatedOutage {
-  const inRegion = weighted(random, [0.5, 0.22, 0.13, 0.15])
+  // Whole service, a region, a device class, a cell.
+  const kind = weighted(random, stage.rate > SPARSE_RATE ? [0.46, 0.25, 0.13, 0.16] : [0.7, 0.05, 0.15, 0.1])
   const scope = {
-    region: inRegion === 1 || inRegion === 3 ? stage.regions[weighted(random, stage.regionShares)]! : ALL,
-    deviceClass: inRegion >= 2 ? stage.devices[weighted(random, stage.deviceShares)]! : ALL
+    region: kind === 1 || kind === 3 ? stage.regions[weighted(random, stage.regionShares)]! : ALL,
+    deviceClass: kind >= 2 ? stage.devices[weighted(random, stage.deviceShares)]! : ALL
   }
   const mean = stage.meanOf(scope, onset)
-  // There, ln(excess a minute) = 1.18 + 0.60 ln(mean) + 0.38 ln φ, spread evenly by 1.58 to both sides.
-  const excess = Math.exp(1.18 + uniform(random, -1.58, 1.58)) * mean ** 0.6 * stage.phi ** 0.38
+  // There, ln(excess a minute) = 1.10 + 0.50 ln(mean) + 0.14 ln(rate) + 0.39 ln φ, spread evenly by 1.53 to both sides.
+  const excess = Math.exp(1.10 + uniform(random, -1.53, 1.53)) * mean ** 0.5 * stage.rate ** 0.14 * stage.phi ** 0.39
   const durationMin = Math.round(logUniform(random, 20, 240))
   return {
     kind: 'outage',

@@ -38,7 +38,6 @@ export const START = Date.parse('2026-01-05T00:00:00Z')
 
 /** One service and what befell it; `minutes` are consecutive, from `START`. */
 export interface Stream extends Stage {
-  rate: number
   minutes: number
   /** The first minute that is scored. */
   testFrom: number
@@ -81,14 +80,13 @@ export function drawStream (random: Random, rate: number, phi: number, eventful:
   const meanOf = ({ region, deviceClass }: Scope, minute: number): number => rate *
     (deviceClass === ALL ? 1 : deviceShares[devices.indexOf(deviceClass)]!) *
     REGIONS.reduce((sum, name, r) => region === ALL || region === name ? sum + regionShares[r]! * seasons[minute * REGIONS.length + r]! : sum, 0)
-  const stage: Stage = { regions: REGIONS, devices, regionShares, deviceShares, phi, meanOf }
+  const stage: Stage = { rate, regions: REGIONS, devices, regionShares, deviceShares, phi, meanOf }
   const events = eventful
     ? [...drawPastOutages(random, stage, DAY_MIN, testFrom - DAY_MIN), ...drawTestEvents(random, stage, testFrom, minutes)]
     : []
   const traffic = addNoise(random, seasons, uniform(random, 0.04, 0.3))
   const stream: Stream = {
     ...stage,
-    rate,
     minutes,
     testFrom,
     workingRatio,
