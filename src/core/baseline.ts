@@ -79,6 +79,8 @@ const SETTLED_HOURS = 24
 /** Before this many learnt hours φ is learnt from differences, σ² not at all, and no hour is skipped. */
 const KNOWN_HOURS = 48
 const SKIPPED_HOURS_MAX = 24
+/** φ of a service of which nothing is known. */
+const USUAL_DISPERSION = 2.5
 /** Fewer expected reports an hour than this would make the prior's mean zero, and its logarithm nothing. */
 const EXPECTED_PER_HOUR_MIN = 0.001
 
@@ -123,9 +125,22 @@ export function newBaseline (hourOfDay: number): Baseline {
   }
 }
 
-/** Variance over mean, at least 1; leans on 2.5, because 1.2 ruined sparse cells in simulation. */
-export function dispersion (b: Baseline): number {
-  return Math.max(1, (75 + b.phiOver) / (30 + b.phiUnder))
+/**
+ * Variance over mean, at least 1; leans on `usual` with the weight of 30 reports: on 2.5 for a whole service (1.2 ruined
+ * sparse services in simulation), on the service's own for its parts, whose few reports cannot tell.
+ */
+export function dispersion (b: Baseline, usual = USUAL_DISPERSION): number {
+  return Math.max(1, (30 * usual + b.phiOver) / (30 + b.phiUnder))
+}
+
+/** All reports that are remembered of a scope, those of the running hour too. */
+export function rememberedReports ({ binY, binW, pending, open }: Baseline): number {
+  return sum(binY) + sum(binW) + (pending === null ? 0 : pending.y + pending.w) + open.y + open.w
+}
+
+/** Until a scope has learnt two hours its part of the whole is unknown: it may be all of it. */
+export function knowsShares ({ learntHours }: Baseline): boolean {
+  return learntHours >= 2
 }
 
 /** How far the hour's mean may be off, relative: the prediction's error, the bin's, and not having learnt yet. */
@@ -150,21 +165,23 @@ function coldness ({ learntHours }: Baseline): number {
 /**
  * The prediction for an hour of the UTC day: Gamma–Poisson posterior means, the day's leaning on `expectedPerHour`
  * (of down reports in this scope; twice that for working ones; worth 20 minutes), a bin's on the day's.
- * `floor`, if given, is what m⁺ is at least (for a scope whose own shares are unknown yet).
+ * `service`, for a part of a service, is the model of the whole: φ leans on it, and while the part's own share is not
+ * known, m⁺ is at least the whole's.
  */
-export function predictHour (b: Baseline, hourOfDay: number, expectedPerHour: number, floor?: Triple): HourModel {
+export function predictHour (b: Baseline, hourOfDay: number, expectedPerHour: number, service?: HourModel): HourModel {
   const e = Math.max(expectedPerHour, EXPECTED_PER_HOUR_MIN) / 60
   const minutes = sum(b.binMinutes)
   const dailyMean = (sum(b.binY) + 20 * e) / (minutes + 20)
   const dailyMeanW = (sum(b.binW) + 40 * e) / (minutes + 20)
   const levelY = (30 + b.levelSeenY) / (30 + b.levelPredictedY)
   const levelW = (30 + b.levelSeenW) / (30 + b.levelPredictedW)
-  const phi = dispersion(b)
+  const phi = dispersion(b, service?.phi)
   const m = interpolateBins(b.binY, b.binMinutes, hourOfDay, dailyMean, levelY)
   // One more report could always have come, in the time watched or in a day.
   const add = 1 / Math.min(Math.max(minutes, 60), 1440)
   const margin = 1 + 3 * relativeError(b, hourOfDay, phi)
   const shareMargin = 1 + 3 * relativeShareError(b, hourOfDay, phi)
+  const floor = knowsShares(b) ? undefined : service?.upper
   const upper = mapTriple(m, (rate, i) => Math.max(rate * margin + add, floor?.[i] ?? 0))
   const shareUpper = mapTriple(m, rate => rate * shareMargin + add)
   const w = interpolateBins(b.binW, b.binMinutes, hourOfDay, dailyMeanW, levelW)
@@ -214,7 +231,8 @@ export function recordWindow (b: Baseline, model: HourModel, seen: { y: number, 
   const share = m / (m + mw)
   open.shareResidual += y - (y + w) * share
   open.shareVariance += (y + w) * share * (1 - share)
-  const clipped = Math.min(y, m + 6 * Math.sqrt(model.phi * m) + 8)
+  // Clumps grow with φ: a bound that did not would never let a large one be learnt.
+  const clipped = Math.min(y, m + 6 * Math.sqrt(model.phi * m) + 4 * model.phi)
   open.residual2 += (clipped - m) ** 2
   if (b.lastY !== null) open.difference2 += (y - b.lastY) ** 2 / 2
   b.lastY = y

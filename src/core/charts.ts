@@ -64,19 +64,37 @@ export function resetChart (chart: Chart, start: number): void {
 }
 
 /**
- * Adds a window to every chart of a scope; `next` is the next window's start, ms. The share charts, binomial with odds
- * times θ over φ, rest while the scope's share is not known. In place.
+ * What a report adds and what a working report takes away when the odds of `down` may be θ times the expected
+ * `mean`/`working`. For φ = 1 the binomial log-likelihood ratio. Beyond, `down` rises by q = θ/(1+(θ−1)p) as on a count
+ * chart, and working reports fall by that r for which both together expect nothing, whatever the traffic:
+ * mean·expectedCost(q) + working·expectedCost(r) = 0. So a clump of reports is no more evidence here than there; the
+ * binomial over φ took it for much more and raised half of all false alarms in simulation.
+ */
+export function shareGains (odds: number, mean: number, working: number, phi: number): { down: number, working: number } {
+  const rise = 1 + (odds - 1) * mean / (mean + working)
+  const q = odds / rise
+  if (phi < POISSON_BELOW) return { down: Math.log(q), working: -Math.log(rise) }
+  const r = (phi * ((1 + q * (phi - 1)) / phi) ** (-mean / working) - 1) / (phi - 1)
+  return { down: reportGain(q, phi), working: reportGain(r, phi) }
+}
+
+/**
+ * Adds a window to every chart of a scope; `next` is the next window's start, ms. The share charts rest while the
+ * scope's share is not known. In place.
  */
 export function pushCharts (charts: readonly Chart[], { gains, costs }: Weights, seen: Seen, phi: number, shareKnown: boolean, next: number): void {
   const { y, upper } = seen
   for (let i = 0; i < RATIOS.length; i++) pushChart(charts[i]!, gains[i]! * y - costs[i]! * upper, seen, next)
   if (!shareKnown) return
-  const n = y + seen.w
-  const share = seen.shareUpper / (seen.shareUpper + seen.mw)
   for (let i = 0; i < ODDS.length; i++) {
-    const odds = ODDS[i]!
-    const x = n === 0 ? 0 : (y * Math.log(odds) - n * Math.log(1 + (odds - 1) * share)) / phi
-    pushChart(charts[RATIOS.length + i]!, x, seen, next)
+    const chart = charts[RATIOS.length + i]!
+    let x = 0
+    // Working reports alone take away from nothing.
+    if (y > 0 || (seen.w > 0 && chart.value > 0)) {
+      const gains = shareGains(ODDS[i]!, seen.shareUpper, seen.mw, phi)
+      x = y * gains.down + seen.w * gains.working
+    }
+    pushChart(chart, x, seen, next)
   }
 }
 

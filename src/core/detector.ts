@@ -1,10 +1,10 @@
 // One service's windows in, outages out: a function of what was seen, in order, and of nothing else.
 // Not here: the arithmetic of baselines, charts, scopes and the lifecycle, each in its own file.
-import { closeHour, positionOf, predictHour, readTriple, recordWindow, type HourExpectation } from './baseline.ts'
+import { closeHour, knowsShares, positionOf, predictHour, readTriple, recordWindow, type HourExpectation } from './baseline.ts'
 import { pushCharts, resetChart, suspicionOf, weightsFor, type Seen } from './charts.ts'
 import { step, SUSPECTED_AT, type OpenOutage, type OutageFigures, type Transition } from './outages.ts'
 import {
-  compareScopes, mostLikely, newScope, RECENT_WINDOWS, RECENT_WORKING, SCOPE_KINDS, SCOPES_MAX, standingOf, sumCells,
+  compareScopes, isWhole, mostLikely, newScope, RECENT_WINDOWS, RECENT_WORKING, SCOPE_KINDS, SCOPES_MAX, standingOf, sumCells,
   type ScopeKind, type ScopeState, type SeenCell, type Standing, type Total
 } from './scan.ts'
 import { floorTo, HOUR_MS, MINUTE_MS } from './time.ts'
@@ -171,13 +171,8 @@ function turnHour (state: DetectorState, hour: number, start: number): void {
 }
 
 function modelOf (state: DetectorState, kind: ScopeKind, baseline: ScopeState['baseline']): ScopeState['model'] {
-  // Until a scope has learnt two hours its part of the whole is unknown: it may be all of it.
-  const floor = kind !== 'all' && !knowsShares(baseline) ? state.scopes[0]!.model.upper : undefined
-  return predictHour(baseline, baseline.open.hourOfDay, state.expectedThisHour / state.kindCounts[kind], floor)
-}
-
-function knowsShares ({ learntHours }: ScopeState['baseline']): boolean {
-  return learntHours >= 2
+  const service = kind === 'all' ? undefined : state.scopes[0]!.model
+  return predictHour(baseline, baseline.open.hourOfDay, state.expectedThisHour / state.kindCounts[kind], service)
 }
 
 /** Scopes that speak for the first time, in their order. True when there were any. */
@@ -225,9 +220,16 @@ function ratePenalty (state: DetectorState): number {
   return Math.log(Math.min(Math.max(state.scopes[0]!.model.dailyMean, 0.01), 10)) / 2
 }
 
+/** How every scope stands that says something, in scope order; without those that a broader one stands for. */
 function standings (state: DetectorState): Standing[] {
   const rate = ratePenalty(state)
-  return state.scopes.map(scope => standingOf(scope, lnCount(state, scope.kind) + rate))
+  const speaking = state.scopes.map(scope => standingOf(scope, lnCount(state, scope.kind) + rate)).filter(({ score }) => score > 0)
+  if (speaking.every(({ state: { kind } }) => kind === 'all')) return speaking
+  const all = state.scopes[0]!.baseline
+  const whole = new Set(state.scopes.flatMap(({ kind, scope, baseline }) => kind === 'all' || !isWhole(baseline, all)
+    ? []
+    : [...scope.region === ALL ? [] : [scope.region], ...scope.deviceClass === ALL ? [] : [scope.deviceClass]]))
+  return speaking.filter(({ state: { scope } }) => !whole.has(scope.region) && !whole.has(scope.deviceClass))
 }
 
 /** How the scope of that key stands; the whole service, if a re-judged state does not know it. */

@@ -1,6 +1,6 @@
 // Which scopes there are, how each stands, and which of them an alarm is about.
 // Not here: what a scope remembers of its past (baseline) and its evidence (charts).
-import { newBaseline, type Baseline, type HourModel } from './baseline.ts'
+import { newBaseline, rememberedReports, type Baseline, type HourModel } from './baseline.ts'
 import { bestChart, countedValue, emptyCharts, type Chart, type Weights, weightsFor } from './charts.ts'
 import { ALL, countryOf, scopeKey, type Scope } from './vocabulary.ts'
 
@@ -32,6 +32,8 @@ export interface ScopeState {
   recentW: number[]
 }
 
+/** What brings this share of all reports is everything. */
+const WHOLE_SHARE = 0.99
 /** Watched windows that are read again to say when it began. */
 export const RECENT_WINDOWS = 240
 /** Watched windows whose working reports are remembered, to say who is affected: a quarter of an hour of minutes. */
@@ -112,6 +114,14 @@ export function standingOf (state: ScopeState, penalty: number): Standing {
   const chart = bestChart(state.charts, phi)
   const score = chart < 0 ? 0 : Math.max(0, countedValue(state.charts, chart, phi) - penalty)
   return { state, chart, score }
+}
+
+/**
+ * Whether a region or device class is practically the whole service: to name it would say nothing, and chance would
+ * choose between the two.
+ */
+export function isWhole (baseline: Baseline, whole: Baseline): boolean {
+  return rememberedReports(baseline) >= WHOLE_SHARE * rememberedReports(whole)
 }
 
 /**

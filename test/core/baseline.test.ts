@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import {
-  closeHour, dispersion, expectationAt, newBaseline, positionOf, predictHour, readTriple, recordWindow, relativeError, upperCount,
+  closeHour, dispersion, expectationAt, newBaseline, positionOf, predictHour, readTriple, recordWindow, relativeError, relativeShareError, upperCount,
   type Baseline
 } from '../../src/core/baseline.ts'
 import { HOUR_MS } from '../../src/core/time.ts'
@@ -40,8 +40,18 @@ t.test('an expectation of nothing still predicts a number', async t => {
   t.ok(model.m.every(m => m > 0) && model.upper.every(upper => Number.isFinite(upper)))
 })
 
-t.test('m⁺ is at least the floor, point by point', async t => {
-  t.same(predictHour(newBaseline(0), 0, 2, [1, 0, 2]).upper.map(upper => Math.round(upper * 1000) / 1000), [1, 0.14, 2])
+t.test('a part of a service is at most all of it, and its φ leans on the service\'s', async t => {
+  const service = { ...predictHour(newBaseline(10), 10, 2), upper: [1, 0, 2] as [number, number, number], phi: 4 }
+  const part = newBaseline(10)
+  const own = predictHour(part, 10, 2).upper[1]
+  const unknown = predictHour(part, 10, 2, service)
+  t.equal(unknown.phi, 4)
+  t.ok(unknown.upper[0] === 1 && unknown.upper[2] === 2 && unknown.upper[1] > own, 'point by point, and its own where that is more')
+  live(part, 10, 3, 1, 1)
+  t.equal(part.learntHours, 2)
+  const known = predictHour(part, 13, 2, service)
+  t.ok(known.upper[2] < 2 * 2 && known.upper[0] !== 1, 'once its own share is known, its own bound holds')
+  near(t, known.phi, Math.max(1, 30 * 4 / (30 + 120)), 'steady counts of 120 reports outweigh thirty')
 })
 
 t.test('one learnt hour gives the posterior means of the formulas', async t => {
@@ -130,6 +140,40 @@ t.test('from 48 hours on φ is learnt from residuals and σ² from whole hours, 
   near(t, b.levelSeenW, 7 * 0.9200444 + 5, 'working')
   near(t, b.levelPredictedW, 8 * 0.9200444 + 4, 'working, predicted')
   t.equal(b.learntHours, 51)
+})
+
+t.test('how far the share strays is learnt apart from how far the counts do', async t => {
+  const b: Baseline = { ...newBaseline(5), learntHours: 50, strayOver: 10, strayUnder: 1000, shareStrayOver: 6, shareStrayUnder: 500 }
+  b.pending = { ...b.open, hourOfDay: 4, y: 20, w: 40, minutes: 60, predictedY: 10, shareResidual: 8, shareVariance: 12 }
+  b.open.minutes = 60
+  closeHour(b, 2, false, 6)
+  near(t, b.shareStrayOver, 6 * 0.9958420 + 64 - 2 * 12, '(Σ(y−n·p₀))² − φ·Σn·p₀(1−p₀)')
+  near(t, b.shareStrayUnder, 500 * 0.9958420 + 144, '(Σn·p₀(1−p₀))²')
+  b.learntHours = 36
+  b.binY[7] = 10
+  b.binW[7] = 35
+  // σ_s² = (4 + 45.975052)/(400 + 641.921) = 0.0479644; φ/(15 + 10) = 0.08; φ/(15 + 35) = 0.04; cold = 0.64·(1 − 36/72) = 0.32.
+  near(t, relativeShareError(b, 7, 2), 0.6985444, 'rel_s')
+  // σ² = (4 + 10·0.995842 + 100 − 20)/(400 + 1000·0.995842 + 100) = 93.95842/1495.842 = 0.0628131; no working reports in it.
+  near(t, relativeError(b, 7, 2), 0.6803036, 'rel')
+})
+
+t.test('what is recorded of the share is how far it strayed, and how far it would by chance', async t => {
+  const b = newBaseline(0)
+  const model = predictHour(b, 0, 2)
+  // p₀ = 1/4: of 4 reports 3 where 1 was expected, 4·3/16; then of 8 all working where 2 were to fail, 8·3/16.
+  recordWindow(b, model, { y: 3, w: 1, m: 0.5, mw: 1.5 }, 1)
+  recordWindow(b, model, { y: 0, w: 8, m: 0.5, mw: 1.5 }, 1)
+  near(t, b.open.shareResidual, 2 - 2, 'they balance')
+  near(t, b.open.shareVariance, 0.75 + 1.5, 'n·p₀(1−p₀)')
+})
+
+t.test('before 48 hours are learnt neither σ² is', async t => {
+  const b: Baseline = { ...newBaseline(5), learntHours: 47 }
+  b.pending = { ...b.open, hourOfDay: 4, y: 20, minutes: 60, predictedY: 10, shareResidual: 8, shareVariance: 12 }
+  b.open.minutes = 60
+  closeHour(b, 2, false, 6)
+  t.same([b.learntHours, b.strayOver, b.strayUnder, b.shareStrayOver, b.shareStrayUnder], [48, 0, 0, 0, 0])
 })
 
 t.test('an hour in which nobody watched is no hour', async t => {

@@ -1,6 +1,6 @@
 import t from 'tap'
 import {
-  bestChart, chartName, countedValue, emptyCharts, expectedCost, pushChart, pushCharts, RATIOS, reportGain, resetChart, suspicionOf, weightsFor, type Chart
+  bestChart, chartName, countedValue, emptyCharts, expectedCost, pushChart, pushCharts, RATIOS, ODDS, reportGain, resetChart, shareGains, suspicionOf, weightsFor, type Chart
 } from '../../src/core/charts.ts'
 
 const emptyChart = (start: number): Chart => emptyCharts(start)[0]!
@@ -64,13 +64,34 @@ t.test('the best chart is the first of the largest that may speak', async t => {
   t.equal(chartName(RATIOS.length + 1), 'share×5')
 })
 
-t.test('a report is worth ln θ on a share chart, and each report of any kind costs ln(1 + (θ−1)p), over φ', async t => {
+t.test('for φ = 1 a share chart adds the binomial log-likelihood ratio', async t => {
+  // By hand, p = 1/4: θ = 5: ln(5/2), −ln 2.
+  const { down, working } = shareGains(5, 1, 3, 1)
+  t.ok(near(down, Math.log(2.5)) && near(working, -Math.log(2)))
+  const close = shareGains(5, 1, 3, 1.021)
+  t.ok(Math.abs(close.down - down) < 0.05 && Math.abs(close.working - working) < 0.05, 'and nearly so just above')
+})
+
+t.test('a share chart expects nothing of usual reports, whatever the traffic and φ', async t => {
+  for (const [mean, working, phi] of [[1, 3, 2], [0.01, 0.001, 5], [40, 0.5, 3], [0.2, 900, 1.5]] as const) {
+    for (const odds of ODDS) {
+      const gains = shareGains(odds, mean, working, phi)
+      // ln E[e^(a·y)] of a negative binomial with mean μ and variance φμ is −μ·ln(φ − (φ−1)e^a)/(φ−1).
+      const logMean = (mu: number, a: number): number => -mu * Math.log(phi - (phi - 1) * Math.exp(a)) / (phi - 1)
+      const total = logMean(mean, gains.down) + logMean(working, gains.working)
+      t.ok(Math.abs(total) < 1e-6 * (mean + working), `θ ${odds}, ${mean} of ${mean + working}, φ ${phi}: ${total}`)
+      t.ok(gains.down > 0 && gains.working < 0 && gains.down < Math.log(phi / (phi - 1)))
+    }
+  }
+})
+
+t.test('a window adds what its reports of either kind are worth to every share chart', async t => {
   const seen = { y: 3, w: 1, m: 1, upper: 9, mw: 3, shareUpper: 1 }
   const charts = emptyCharts(0)
   pushCharts(charts, weightsFor(2), seen, 2, true, 60_000)
-  // By hand, p = 1/4: θ = 2: (3·ln 2 − 4·ln 1.25)/2 = 0.5934336; θ = 5: (3·ln 5 − 4·ln 2)/2; θ = 20: (3·ln 20 − 4·ln 5.75)/2.
+  // By hand, φ = 2, p = 1/4: θ = 2: q = 1.6, r = 2·1.3^(−1/3) − 1 = 0.8325: 3·ln(3.2/2.6) + ln(1.665/1.8325).
   const values = charts.slice(RATIOS.length).map(({ value }) => value)
-  t.ok([0.5934336, 1.0278625, 0.9951987].every((wanted, i) => near(values[i]!, wanted)), values.join())
+  t.ok([0.5270756, 0.8405222, 0.9527934].every((wanted, i) => near(values[i]!, wanted)), values.join())
   const resting = emptyCharts(0)
   pushCharts(resting, weightsFor(2), seen, 2, false, 60_000)
   t.same(resting.slice(RATIOS.length), emptyCharts(0).slice(RATIOS.length), 'while the share is not known they rest')

@@ -185,11 +185,21 @@ t.test('withheld scopes never alarm, and their hour is still not learnt', async 
 
 t.test('a claim names the scope, the run and the score that an alarm would have', async t => {
   const state = newDetector(2, 1)
-  judge(state, [minute(0, []), minute(1, [])])
+  judge(state, [minute(0, [{ region: 'GB', deviceClass: 'mac', working: 9, degraded: 0, down: 0 }]), minute(1, [])])
   const { claims } = advance(state, minute(2, down(40)))
   t.same(claims.map(({ scope, since, until }) => [scopeKey(scope), since, until]), ['*|*', 'CA|*', '*|iphone', 'CA|iphone'].map(key =>
     [key, START + 2 * MINUTE_MS, START + 3 * MINUTE_MS]))
   t.same(decide(state, new Set(['*|*', 'CA|*'])).outage?.scope, { region: '*', deviceClass: 'iphone' }, 'who is not withheld still alarms')
+})
+
+t.test('a region and a device class that bring every report are not named: they are everything', async t => {
+  const alone = newDetector(2, 1)
+  t.same(judge(alone, Array.from({ length: 10 }, (_, i) => minute(i, down(6))))[0]?.scope, { region: '*', deviceClass: '*' })
+  const beside = newDetector(2, 1)
+  const others = [{ region: 'GB', deviceClass: 'mac', working: 2, degraded: 0, down: 1 }]
+  const said = judge(beside, Array.from({ length: 190 }, (_, i) => minute(i, i < 180 ? others : [...others, ...down(6)])))
+  t.not(said[0]?.scope.deviceClass, 'mac')
+  t.not(JSON.stringify(said[0]?.scope), JSON.stringify({ region: '*', deviceClass: '*' }), 'beside others they are')
 })
 
 t.test('the order of cells changes not a byte', async t => {
