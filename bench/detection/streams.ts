@@ -30,6 +30,9 @@ export const QUIET_WARM_DAYS = 14
 export const QUIET_TEST_DAYS = 28
 /** Traffic noise is an Ornstein–Uhlenbeck process; it forgets in an hour. */
 const NOISE_MEMORY_MIN = 60
+/** Its standard deviation, of the logarithm. */
+const NOISE_MIN = 0.04
+const NOISE_MAX = 0.3
 /** A weekend comes and goes over this long, minutes. */
 const WEEKEND_EDGE_MIN = 240
 
@@ -57,17 +60,33 @@ export interface Stream extends Stage {
 }
 
 /** The services with events of one seed: one stream after another, so only one need be in memory. */
-export function * eventfulStreams (seed: number, rates: readonly number[] = RATES): Generator<Stream> {
-  for (let i = 0; i < 2 * rates.length; i++) yield drawStream(newRandom(seed, 1, i), rates[i % rates.length]!, DISPERSIONS[i % DISPERSIONS.length]!, true)
+export function * eventfulStreams (seed: number): Generator<Stream> {
+  yield * drawServices(seed, 2, true)
 }
 
 /** Services of one seed to which nothing happens. */
-export function * quietStreams (seed: number, rates: readonly number[] = RATES): Generator<Stream> {
-  for (let i = 0; i < 3 * rates.length; i++) yield drawStream(newRandom(seed, 2, i), rates[i % rates.length]!, DISPERSIONS[i % DISPERSIONS.length]!, false)
+export function * quietStreams (seed: number): Generator<Stream> {
+  yield * drawServices(seed, 3, false)
 }
 
-/** A service at `rate` down reports a minute whose counts vary by `phi` times their mean: 25 days of history and 10 of test with events, or 14 and 28 without. */
-export function drawStream (random: Random, rate: number, phi: number, eventful: boolean): Stream {
+/**
+ * `each` services of every rate. What decides most about false alarms, dispersion and traffic noise, is spread evenly
+ * over them, so that one seed's services are not noisier than another's.
+ */
+function * drawServices (seed: number, each: number, eventful: boolean): Generator<Stream> {
+  const count = each * RATES.length
+  for (let i = 0; i < count; i++) {
+    const random = newRandom(seed, Number(eventful), i)
+    const place = (7 * i % count + random()) / count
+    yield drawStream(random, RATES[i % RATES.length]!, DISPERSIONS[i % DISPERSIONS.length]!, NOISE_MIN + place * (NOISE_MAX - NOISE_MIN), eventful)
+  }
+}
+
+/**
+ * A service at `rate` down reports a minute whose counts vary by `phi` times their mean, in traffic whose logarithm
+ * strays by `noise`: 25 days of history and 10 of test with events, or 14 and 28 without.
+ */
+export function drawStream (random: Random, rate: number, phi: number, noise: number, eventful: boolean): Stream {
   const minutes = (eventful ? HISTORY_DAYS + TEST_DAYS : QUIET_WARM_DAYS + QUIET_TEST_DAYS) * DAY_MIN
   const testFrom = (eventful ? HISTORY_DAYS : QUIET_WARM_DAYS) * DAY_MIN
   const workingRatio = logUniform(random, 0.3, 4)
@@ -84,7 +103,7 @@ export function drawStream (random: Random, rate: number, phi: number, eventful:
   const events = eventful
     ? [...drawPastOutages(random, stage, DAY_MIN, testFrom - DAY_MIN), ...drawTestEvents(random, stage, testFrom, minutes)]
     : []
-  const traffic = addNoise(random, seasons, uniform(random, 0.04, 0.3))
+  const traffic = addNoise(random, seasons, noise)
   const stream: Stream = {
     ...stage,
     minutes,

@@ -20,17 +20,17 @@ function meanOf (stream: Stream, counts: Uint16Array, belongs: (minute: number, 
 }
 
 t.test('equal keys draw the same stream, and no gap has a report', async t => {
-  const [first, second] = [drawStream(newRandom(9, 1), 1, 2, true), drawStream(newRandom(9, 1), 1, 2, true)]
+  const [first, second] = [drawStream(newRandom(9, 1), 1, 2, 0.1, true), drawStream(newRandom(9, 1), 1, 2, 0.1, true)]
   t.same(second.events, first.events)
   t.ok(Buffer.compare(Buffer.from(first.down.buffer), Buffer.from(second.down.buffer)) === 0)
-  t.not(drawStream(newRandom(9, 2), 1, 2, true).events[0]?.onset, first.events[0]?.onset)
+  t.not(drawStream(newRandom(9, 2), 1, 2, 0.1, true).events[0]?.onset, first.events[0]?.onset)
   t.ok(first.watched.includes(0), 'there are gaps')
   const inGaps = first.down.filter((_, at) => first.watched[Math.floor(at / CELLS)] === 0)
   t.equal(inGaps.reduce((sum, count) => sum + count, 0), 0)
 })
 
 t.test('a quiet stream has the rate and the share of working reports that it says', async t => {
-  const stream = drawStream(newRandom(3), 10, 1.5, false)
+  const stream = drawStream(newRandom(3), 10, 1.5, 0.1, false)
   t.same([stream.events, stream.fakes], [[], []])
   const down = meanOf(stream, stream.down, () => true)
   t.ok(Math.abs(Math.log(down / 10)) < 0.15, `${down} a minute`)
@@ -40,7 +40,7 @@ t.test('a quiet stream has the rate and the share of working reports that it say
 
 t.test('events come ten outages, two rumours, a brigade and a sybil group, an hour and more apart', async t => {
   for (let key = 0; key < 20; key++) {
-    const { events, testFrom, minutes } = drawStream(newRandom(4, key), 0.1, 2, true)
+    const { events, testFrom, minutes } = drawStream(newRandom(4, key), 0.1, 2, 0.1, true)
     const tested = events.filter(({ onset }) => onset >= testFrom)
     t.same(tested.map(({ kind }) => kind).sort(), [...['brigade'], ...Array<string>(10).fill('outage'), 'rumour', 'rumour', 'sybil'])
     t.ok(tested.every(({ onset, end }, i) => onset < end && end + 60 <= (tested[i + 1]?.onset ?? minutes)))
@@ -49,7 +49,7 @@ t.test('events come ten outages, two rumours, a brigade and a sybil group, an ho
 })
 
 t.test('an outage raises down reports by its ratio and takes its share of working ones, in its scope alone', async t => {
-  const stream = drawStream(newRandom(6), 50, 1, true)
+  const stream = drawStream(newRandom(6), 50, 1, 0.1, true)
   const outages = stream.events.filter(event => event.kind === 'outage').filter(({ rampMin, onset }) => rampMin === 0 && onset >= stream.testFrom)
   t.ok(outages.length > 2)
   for (const outage of outages) {
@@ -69,7 +69,7 @@ t.test('an outage raises down reports by its ratio and takes its share of workin
 })
 
 t.test('who knows every rate finds a large outage at once, and we soon after, where it is', async t => {
-  const stream = drawStream(newRandom(8), 3, 1, true)
+  const stream = drawStream(newRandom(8), 3, 1, 0.1, true)
   const outage = { kind: 'outage' as const, onset: stream.testFrom + 100, end: stream.testFrom + 200, scope: { region: '*', deviceClass: stream.devices[0]! }, rampMin: 0, ratio: 10, severity: 0.9 }
   for (let minute = outage.onset; minute < outage.end; minute++) {
     stream.watched[minute] = 1
