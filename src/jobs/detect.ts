@@ -185,7 +185,9 @@ export function noteDecision (found: Found[], { outage, transitions }: Decision,
   last.figures = outage
   for (const transition of transitions) {
     last.transitions.push(transition)
-    last.networks.push(networks.get(scopeKey(transition.scope)))
+    // Once confirmed, whether they are counted again depends on when we were last started, which no decision may show.
+    const counted = outage.confirmedAt === null || transition.at <= outage.confirmedAt
+    last.networks.push(counted ? networks.get(scopeKey(transition.scope)) : undefined)
   }
 }
 
