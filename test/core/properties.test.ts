@@ -256,9 +256,9 @@ t.test('a rumour, in which as many more say that it works, is no outage in 9 of 
   t.ok(heard <= 6, `${heard} of 60 are taken for one`)
 })
 
-t.test('nor in a service of many regions and devices', { todo: 'the guard takes the learnt share for exact: 40 and more of 60 alarm' }, async t => {
+t.test('nor in a service of many regions and devices', async t => {
   const heard = rumoursHeard(BUSY, 3)
-  t.ok(heard <= 6, `${heard} of 60 are taken for one`)
+  t.ok(heard <= 6, `${heard} of 60 are taken for one`, { todo: 'the guard takes the learnt share for exact' })
 })
 
 t.test('half as many more who say it fails are an outage when few still say that it works, and a share chart says so', async t => {
