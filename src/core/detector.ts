@@ -224,7 +224,8 @@ function ratePenalty (state: DetectorState): number {
 function standings (state: DetectorState): Standing[] {
   const rate = ratePenalty(state)
   const speaking = state.scopes.map(scope => standingOf(scope, lnCount(state, scope.kind) + rate)).filter(({ score }) => score > 0)
-  if (speaking.every(({ state: { kind } }) => kind === 'all')) return speaking
+  // What could neither be an alarm nor be what one is about need not be told apart.
+  if (speaking.every(({ state: { kind }, score }) => kind === 'all' || score < CANDIDATE_SHARE * SUSPECTED_AT)) return speaking
   const all = state.scopes[0]!.baseline
   const whole = new Set(state.scopes.flatMap(({ kind, scope, baseline }) => kind === 'all' || !isWhole(baseline, all)
     ? []
