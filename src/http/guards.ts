@@ -1,12 +1,44 @@
-// Who may come in, and in which language they are answered. How often is limits.ts'.
+// Who may come in, how often, and in which language they are answered.
 import { createHash, timingSafeEqual } from 'node:crypto'
 import '@fastify/accepts'
 import proxyAddr from '@fastify/proxy-addr'
+import rateLimit from '@fastify/rate-limit'
 import type { FastifyInstance, FastifyRequest, HookHandlerDoneFunction } from 'fastify'
 import { Fault } from '../core/faults.ts'
 import type { TokenScope } from '../core/vocabulary.ts'
 import type { Db } from '../db/client.ts'
 import { findToken, touchToken } from '../db/tokens.ts'
+
+/** Requests that one address (IPv6: its /64) may make in a window. */
+export interface Limit { max: number, windowS: number }
+
+/** Addresses whose counters are held at most; the ones longest unseen are forgotten. */
+const ADDRESSES_HELD_MAX = 50_000
+
+/** Limits the requests of every route that `app` gets from now on, and says so in `RateLimit` headers. */
+export async function limitRequests (app: FastifyInstance, name: string, { max, windowS }: Limit): Promise<void> {
+  await app.register(rateLimit, {
+    max,
+    timeWindow: windowS * 1000,
+    cache: ADDRESSES_HELD_MAX,
+    ipv6Subnet: 64,
+    enableDraftSpec: true,
+    errorResponseBuilder: (_request, { ttl }) => {
+      const retryAfterS = Math.max(1, Math.ceil(ttl / 1000))
+      return Object.assign(new Fault('rate-limited', `More than ${max} requests in ${windowS} s came from your address; try again in ${retryAfterS} s.`, { retryAfterS }), { statusCode: 429 })
+    }
+  })
+  // The plugin sends an early draft's three headers; the current one has two structured fields.
+  app.addHook('onSend', (_request, reply, _payload, done) => {
+    const remaining = reply.getHeader('ratelimit-remaining')
+    if (remaining === undefined) return done()
+    const reset = reply.getHeader('ratelimit-reset')
+    for (const header of ['ratelimit-limit', 'ratelimit-remaining', 'ratelimit-reset']) reply.removeHeader(header)
+    reply.header('ratelimit-policy', `"${name}";q=${max};w=${windowS}`)
+    reply.header('ratelimit', `"${name}";r=${remaining};t=${reset}`)
+    done()
+  })
+}
 
 /**
  * Whether an address is that of a proxy which is believed. The answer about the one asked about last is kept: nearly all

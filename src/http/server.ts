@@ -18,8 +18,7 @@ import { batches } from './batches.ts'
 import { breakdowns } from './breakdowns.ts'
 import { curves } from './curves.ts'
 import { describeCalls, documentation } from './documentation.ts'
-import { dressAnswers, limitWaiting, tagAnswers, trustProxies } from './guards.ts'
-import { limitRequests, type Limit } from './limits.ts'
+import { dressAnswers, limitRequests, limitWaiting, tagAnswers, trustProxies, type Limit } from './guards.ts'
 import { operations } from './operations.ts'
 import { outages } from './outages.ts'
 import {
@@ -118,25 +117,25 @@ export async function openHttp (options: HttpOptions): Promise<FastifyInstance> 
   await app.register(operations, options)
 
   await app.register(async app => {
-    limitRequests(app, 'reports', limits.reports)
+    await limitRequests(app, 'reports', limits.reports)
     await app.register(reports, options)
   }, { prefix: '/v1' })
   await app.register(async app => {
-    limitRequests(app, 'admin', limits.admin)
+    await limitRequests(app, 'admin', limits.admin)
     // A token expires in real time, whatever the domain's clock says.
     await app.register(batches, { db: options.db, intake: options.importIntake, store: options.bulk, now: () => new Date() })
   }, { prefix: '/v1' })
   await app.register(async app => {
     const { db } = options
     const now = () => new Date()
-    limitRequests(app, 'admin', limits.admin)
+    await limitRequests(app, 'admin', limits.admin)
     guardAdmin(app, { db, now, methodsOf })
     tagAnswers(app)
     await app.register(tokens, { db, now })
     await app.register(audit, { db })
   }, { prefix: '/v1/admin' })
   await app.register(async app => {
-    limitRequests(app, 'reads', limits.reads)
+    await limitRequests(app, 'reads', limits.reads)
     tagAnswers(app)
     await app.register(documentation)
     await app.register(problemPages)

@@ -1,6 +1,7 @@
 import { Writable } from 'node:stream'
 import { pino } from 'pino'
 import t from 'tap'
+import { trustProxies } from '../../src/http/guards.ts'
 import { serializeError } from '../../src/log.ts'
 import { openTestApp } from '../app.ts'
 import { problem } from './contract.ts'
@@ -56,6 +57,19 @@ t.test('X-Forwarded-For is believed of a trusted proxy alone', async t => {
   t.equal(await ids(['127.0.0.1'], ['198.51.100.1', '203.0.113.1']), 2)
   t.equal(await ids(['127.0.0.1', '10.0.0.0/8'], ['198.51.100.1', '203.0.113.1, 198.51.100.1', '203.0.113.2, 198.51.100.1, 10.1.2.3']), 1, 'what the client wrote itself counts for nothing')
   t.equal(await ids(['127.0.0.1'], ['nonsense', '<script>', '999.1.1.1']), 1, 'what is no address is all one')
+})
+
+t.test('whether a proxy is believed does not depend on who was asked about before', async t => {
+  const cidrs = ['10.0.0.0/8', '2001:db8::/32']
+  const trusted = (address: string) => address.startsWith('10.') || address.startsWith('2001:db8:')
+  const addresses = ['10.1.2.3', '11.1.2.3', '2001:db8::1', '2001:db9::1']
+  const trust = trustProxies(cidrs)
+  for (const before of addresses) {
+    for (const address of addresses) {
+      t.equal(trust(before, 0), trusted(before))
+      t.equal(trust(address, 1), trusted(address), `${address} after ${before}`)
+    }
+  }
 })
 
 t.test('every answer says that it is what it is, and loads nothing', async t => {

@@ -27,6 +27,5 @@ t.test('no two lists of parts give the same hash', async t => {
 })
 
 t.test('what is too long is refused, never cut off', async t => {
-  t.throws(() => openKeyedHash(Buffer.alloc(65)))
   t.throws(() => openKeyedHash(Buffer.alloc(32))(['x'.repeat(5_000)]))
 })
