@@ -1,6 +1,6 @@
-// The tables as drizzle sees them, in the order of the migrations. The SQL there is the truth; a test compares.
+// The tables as drizzle sees them, in the order of migrations/0001. The SQL there is the truth; a test compares.
 import {
-  bigint, boolean, customType, date, doublePrecision, integer, json, pgTable, smallint, text, timestamp, uuid
+  boolean, customType, date, doublePrecision, integer, json, pgTable, smallint, text, timestamp, uuid
 } from 'drizzle-orm/pg-core'
 import type { Actor, EventType, OutageState, TokenScope } from '../core/vocabulary.ts'
 import type { DetectorState, Estimate, HourExpectation, Reading } from '../core/detector.ts'
@@ -163,24 +163,4 @@ export const salts = pgTable('salts', { day: date('day').primaryKey(), salt: byt
 export const installation = pgTable('installation', {
   one: boolean('one').primaryKey(),
   importKey: bytea('import_key').notNull()
-})
-
-export const auditLog = pgTable('audit_log', {
-  number: bigint('number', { mode: 'number' }).primaryKey(),
-  id: uuid('id').notNull(),
-  at: instant('at').notNull(),
-  actor: text('actor').notNull(),
-  action: text('action').notNull(),
-  target: text('target').notNull(),
-  before: json('before'),
-  after: json('after'),
-  reason: text('reason'),
-  hash: bytea('hash').notNull(),
-  previous: bytea('previous').notNull()
-})
-
-export const auditHead = pgTable('audit_head', {
-  one: boolean('one').primaryKey(),
-  number: bigint('number', { mode: 'number' }).notNull(),
-  hash: bytea('hash').notNull()
 })

@@ -1,7 +1,6 @@
 // What must hold of the detector whatever people send: found by search, over regions, devices, gaps and stops.
 import fc from 'fast-check'
 import t from 'tap'
-import { countedValue, RATIOS } from '../../src/core/charts.ts'
 import { advance, decide, newDetector, type DetectorState, type SeenCell, type SeenWindow } from '../../src/core/detector.ts'
 import { DAY_MS } from '../../src/core/time.ts'
 import { scopeKey } from '../../src/core/vocabulary.ts'
@@ -68,20 +67,6 @@ t.test('more down reports never delay an alarm, wherever they come from', async 
   const first = (hour: SeenCell[][]): number => judge(newDetector(2, 1), hour.map((cells, i) => minute(i, cells)))[0]?.at ?? Infinity
   fc.assert(fc.property(arbitraryHour, arbitraryHour, (hour, more) =>
     first(hour.map((cells, i) => add(cells, more[i]!))) <= first(hour)), { numRuns: 150 })
-})
-
-t.test('nor do they weaken any count chart of a service that is known', async () => {
-  const counted = (state: DetectorState): Map<string, number[]> => new Map(state.scopes.map(({ key, charts, model }) =>
-    [key, RATIOS.map((_, i) => countedValue(charts, i, model.phi))]))
-  fc.assert(fc.property(arbitraryHour, arbitraryHour, (hour, more) => {
-    const [few, many] = [learnt(), learnt()]
-    return hour.every((cells, i) => {
-      advance(few, minute(SINCE + i, cells))
-      advance(many, minute(SINCE + i, add(cells, more[i]!)))
-      const stronger = counted(many)
-      return [...counted(few)].every(([key, values]) => values.every((value, chart) => stronger.get(key)![chart]! >= value - 1e-9))
-    })
-  }), { numRuns: 30 })
 })
 
 /** Minutes of `windows` until no outage is open; undefined when one still is at their end. */
