@@ -3,6 +3,7 @@
 // draws yet others; --json prints figures for machines. A full run without --seed draws docs/detection.svg.
 import { writeFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
+import { MINUTE_MS } from '../../src/core/time.ts'
 import { judgeStream } from './ours.ts'
 import { findOutage, waitInVain } from './oracle.ts'
 import { calibrate, type Judge, type Peer } from './peers/alarms.ts'
@@ -16,7 +17,6 @@ import { addTallies, figuresOf, scoreStream, type Alarm, type Tally, type Truth 
 import { eventfulStreams, quietStreams, RATES, START, type Stream } from './streams.ts'
 import { sumOf, tables, type Row } from './table.ts'
 
-const MINUTE_MS = 60_000
 const PEERS: Peer[] = [fixedCount, timeOfDayRatio, earsC2, farrington, seasonalCusum]
 
 /** The streams that figures are published of. Tune on any others. */

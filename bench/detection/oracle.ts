@@ -4,9 +4,8 @@ import { drawOutage, type SimulatedOutage } from './events.ts'
 import { lnRising } from './gamma.ts'
 import { climb, type Judge } from './peers/alarms.ts'
 import { newRandom } from './random.ts'
-import { CELLS, isWithin, type Stream } from './streams.ts'
+import { CELLS, DAY_MIN, isWithin, type Stream } from './streams.ts'
 
-const DAY_MIN = 1440
 /** Before an outage the sum may have risen by chance. */
 const RUN_UP_MIN = 60
 /** Key of the outages that the oracle waits for in vain. */

@@ -1,14 +1,12 @@
 // Our detector over one simulated stream, as the job runs it: networks are asked for, a cold start, the default expectation.
-import { advance, decide, newDetector, type Claim, type SeenCell } from '../../src/core/detector.ts'
+import { advance, decide, NETWORKS_MIN, newDetector, type Claim, type SeenCell } from '../../src/core/detector.ts'
+import { MINUTE_MS } from '../../src/core/time.ts'
 import { ALL, countryOf, scopeKey, type Scope } from '../../src/core/vocabulary.ts'
 import type { Alarm } from './scores.ts'
 import { CELLS, START, type Stream } from './streams.ts'
 
 /** What a service is created with, unless a moderator says otherwise. */
 const EXPECTED_PER_HOUR = 2
-/** As in jobs/detect: fewer networks behind a claim are no alarm. */
-const NETWORKS_MIN = 7
-const MINUTE_MS = 60_000
 
 /** One alarm an outage, at two moments of its life. */
 export interface OurAlarms { suspected: Alarm[], confirmed: Alarm[] }

@@ -1,5 +1,6 @@
 // What alarms are worth, held against the truth: pure functions of events and alarms, for any data set.
 // A detection is an alarm raised while the outage lasts; one that was already open counts for nothing.
+import { DAY_MS, MINUTE_MS } from '../../src/core/time.ts'
 import { ALL, countryOf, type Scope } from '../../src/core/vocabulary.ts'
 
 /** All instants in ms since the epoch; `[from, to)` is what is scored. */
@@ -56,8 +57,7 @@ export interface Figures {
   fakes: number
 }
 
-const MINUTE_MS = 60_000
-const MONTH_MS = 30 * 24 * 60 * MINUTE_MS
+const MONTH_MS = 30 * DAY_MS
 /** Alarms this soon after an event are its own, not false. */
 export const AFTERMATH_MS = 60 * MINUTE_MS
 /** How long after the alarm the scope must be right. */

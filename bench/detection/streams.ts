@@ -21,7 +21,7 @@ const DEVICE_SHARES = [0.6, 0.3, 0.1]
 /** How many cells a service has. */
 export const CELLS = REGIONS.length * DEVICE_SHARES.length
 
-const DAY_MIN = 1440
+export const DAY_MIN = 1440
 const WEEK_MIN = 7 * DAY_MIN
 export const HISTORY_DAYS = 25
 export const TEST_DAYS = 10

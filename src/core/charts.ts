@@ -124,7 +124,7 @@ export function pushChart (chart: Chart, x: number, seen: Seen, next: number): v
 export function countedValue (charts: readonly Chart[], index: number, phi: number): number {
   const chart = charts[index]!
   if (chart.y < QUORUM) return 0
-  if (index >= RATIOS.length) return chart.y > SHARE_RISE_MIN * chart.m ? chart.value : 0
+  if (isShareChart(index)) return chart.y > SHARE_RISE_MIN * chart.m ? chart.value : 0
   if (chart.value <= RUMOUR_FROM || chart.w <= chart.mw) return chart.value
   return Math.min(chart.value, RUMOUR_FROM + shareEvidence(chart, phi))
 }
@@ -156,7 +156,7 @@ export function bestChart (charts: readonly Chart[], phi: number): number {
 export function suspicionOf (charts: readonly Chart[], phi: number): number {
   let most = 0
   for (let i = 0; i < charts.length; i++) {
-    most = Math.max(most, i < RATIOS.length ? charts[i]!.value : countedValue(charts, i, phi))
+    most = Math.max(most, isShareChart(i) ? countedValue(charts, i, phi) : charts[i]!.value)
   }
   return most
 }

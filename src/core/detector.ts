@@ -54,6 +54,8 @@ export interface Decision { transitions: Transition[], outage: OutageFigures | n
 
 /** Format of `DetectorState`. */
 export const STATE_FORMAT = 2
+/** An alarm needs reports of this many networks in the run of its chart: whoever knows them withholds the claims of fewer. */
+export const NETWORKS_MIN = 7
 /** Evidence, nats less ln(number of scopes), from which on an hour is not learnt. No rate term: with it sparse services learnt nothing. */
 const SUSPICIOUS_AT = 5
 /** A scope with less than this share of the alarm's threshold is not what the alarm is about. */

@@ -3,7 +3,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { expectationsOf, sumExpectation } from '../core/curves.ts'
 import {
-  advance, decide, newDetector, reviveState,
+  advance, decide, NETWORKS_MIN, newDetector, reviveState,
   type Claim, type Decision, type DetectorState, type HourExpectation, type OutageFigures, type SeenCell, type Transition
 } from '../core/detector.ts'
 import { floorTo, HOUR_MS, MINUTE_MS } from '../core/time.ts'
@@ -21,8 +21,6 @@ import type { DeviceImpact } from '../db/tables.ts'
 import { readServiceWatched, readWatched } from '../db/watched.ts'
 import { readDivided, readSeen, readWithin, type SeenRow } from '../db/windows.ts'
 
-/** An alarm needs reports of this many networks in the run of its chart. */
-export const NETWORKS_MIN = 7
 /** Minutes judged in one transaction, when there is more than one to catch up with. */
 const CHUNK_MINUTES_MAX = 60
 

@@ -3,13 +3,12 @@ import t from 'tap'
 import { advance, decide, keepLifecycle, newDetector, type DetectorState, type SeenCell, type SeenWindow, type Transition } from '../../src/core/detector.ts'
 import { HOUR_MS, MINUTE_MS } from '../../src/core/time.ts'
 import { scopeKey } from '../../src/core/vocabulary.ts'
+import { minute, poisson, revive, START } from './streams.ts'
 
-const START = Date.parse('2026-03-02T10:00:00Z')
 const NONE: ReadonlySet<string> = new Set()
 const EVERY_SCOPE = new Set(['*|*', 'CA|*', '*|iphone', 'CA|iphone'])
 
 const down = (count: number, deviceClass = 'iphone'): SeenCell[] => count === 0 ? [] : [{ region: 'CA', deviceClass, working: 0, degraded: 0, down: count }]
-const minute = (i: number, cells: SeenCell[]): SeenWindow => ({ start: START + i * MINUTE_MS, watched: true, cells })
 
 /** Judges windows and returns all transitions. */
 function judge (state: DetectorState, windows: Iterable<SeenWindow>, withheld = NONE): Transition[] {
@@ -21,19 +20,13 @@ function judge (state: DetectorState, windows: Iterable<SeenWindow>, withheld = 
   return said
 }
 
-/** Reproducible chance in [0, 1). */
+/** Reproducible chance in [0, 1). What is expected below is of these very streams. */
 function chance (seed: number): () => number {
   let state = seed
   return () => {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0
     return state / 2 ** 32
   }
-}
-
-function poisson (mean: number, next: () => number): number {
-  let count = -1
-  for (let left = Math.exp(-mean), product = 1; product > left; count++) product *= next()
-  return count
 }
 
 /** Minutes of quiet: `rate` down reports a minute, twice that working, on two devices. */
@@ -145,7 +138,6 @@ t.test('the state is plain JSON, and a stop at any moment changes nothing', asyn
     const through = newDetector(2, 1)
     let stopped = newDetector(2, 1)
     const halts = new Set(stops)
-    const revive = (state: DetectorState): DetectorState => JSON.parse(JSON.stringify(state)) as DetectorState
     const said: Transition[][] = [[], []]
     windows.forEach((window, i) => {
       if (JSON.stringify(advance(stopped, window)) !== JSON.stringify(advance(through, window))) throw new Error(`window ${i}`)

@@ -1,3 +1,4 @@
+import { expectedCost, reportGain } from '../../../src/core/charts.ts'
 import { climb, type Peer, type Series } from './alarms.ts'
 
 /** The mean in an outage over the normal one: in between small and large outages. */
@@ -26,9 +27,7 @@ export const seasonalCusum: Peer = {
 
 /** ln of the likelihood ratio of a count at mean q·m over m, with fixed size m/(φ−1), nats; linear in the count. */
 export function countGain (count: number, m: number, q: number, phi: number): number {
-  if (phi < 1.02) return count * Math.log(q) - m * (q - 1)
-  const risen = 1 + q * (phi - 1)
-  return count * Math.log(q * phi / risen) - m * Math.log(risen / phi) / (phi - 1)
+  return count * reportGain(q, phi) - m * expectedCost(q, phi)
 }
 
 interface Hour { sum: number, minutes: number, expected: number, residual2: number }
