@@ -14,9 +14,9 @@ import { DAY_MS, HOUR_MS, MINUTE_MS, type Clock } from './core/time.ts'
 import { canConnect } from './db/client.ts'
 import { startEmbedded } from './embedded/postgres.ts'
 import { EVENING, HISTORY_DAYS, quietWeeks, SERVICES, simulateEvening, type SimulatedReport } from './evening.ts'
+import { createToken } from './http/tokens.ts'
 import { openLog } from './log.ts'
 import { Narrator, timeOf, type Tally, type Told } from './narrator.ts'
-import { createToken } from './token.ts'
 
 const SPEED = 60
 /** The same story each time. */
@@ -165,7 +165,7 @@ async function setStage ({ host, port, logger }: DemoOptions, speed: number): Pr
     undo.push(() => app.close())
     const base = await app.http.listen({ host, port })
     const now = new Date()
-    const token = await createToken(app.database, { name: 'demo', scopes: ['import'], expiresAt: new Date(now.getTime() + TOKEN_MS) }, now)
+    const { token } = await createToken(app.database, { name: 'demo', scopes: ['import'], expiresAt: new Date(now.getTime() + TOKEN_MS) }, 'demo', now)
     return { base, token, clock, close }
   } catch (error) {
     await close()

@@ -1,29 +1,17 @@
 // `groundswell token`: bearer tokens for relays and moderators. A secret is shown once and stored as its hash.
-import { randomBytes } from 'node:crypto'
 import type { Command } from 'commander'
 import { InvalidArgumentError } from 'commander'
 import { DAY_MS, HOUR_MS } from './core/time.ts'
 import { TOKEN_SCOPES, type TokenScope } from './core/vocabulary.ts'
 import type { Database } from './db/client.ts'
-import { insertToken, readTokens, revokeToken } from './db/tokens.ts'
-import { hashSecret } from './http/guards.ts'
+import { readTokens } from './db/tokens.ts'
+import { createToken, revokeToken } from './http/tokens.ts'
 
-const ID_BYTES = 6
-const SECRET_BYTES = 32
+/** Whoever uses the command line, in the audit log. */
+const ACTOR = 'command'
+/** Tokens listed at most. */
+const LISTED_MAX = 1_000
 const DEFAULT_EXPIRY = '90d'
-
-/**
- * Makes a token and returns it whole, `gsw_<id>_<secret>`: the only time that it is seen.
- * @param expiresAt null: never.
- */
-export async function createToken (
-  database: Database, { name, scopes, expiresAt }: { name: string, scopes: TokenScope[], expiresAt: Date | null }, now: Date
-): Promise<string> {
-  const id = randomBytes(ID_BYTES).toString('hex')
-  const secret = randomBytes(SECRET_BYTES).toString('base64url')
-  await insertToken(database, { id, name, secretHash: hashSecret(secret), scopes, createdAt: now, expiresAt })
-  return `gsw_${id}_${secret}`
-}
 
 /** Adds the command. @param withDatabase opens the configured database for the time that the work takes. */
 export function registerToken (program: Command, withDatabase: (work: (database: Database) => Promise<void>) => Promise<void>): void {
@@ -36,12 +24,13 @@ export function registerToken (program: Command, withDatabase: (work: (database:
     .action(({ name, scope, expires = parseExpiry(DEFAULT_EXPIRY) }: { name: string, scope: TokenScope[], expires?: number }) => withDatabase(async database => {
       const now = new Date()
       const expiresAt = expires === Infinity ? null : new Date(now.getTime() + expires)
-      process.stdout.write(`${await createToken(database, { name, scopes: scope, expiresAt }, now)}\n`)
+      const { token } = await createToken(database, { name, scopes: scope, expiresAt }, ACTOR, now)
+      process.stdout.write(`${token}\n`)
       process.stderr.write(`Keep it: it is not shown again. It ${expiresAt === null ? 'never expires' : `expires ${expiresAt.toISOString()}`}.\n`)
     }))
 
   token.command('list').description('all tokens, newest first, without their secrets').action(() => withDatabase(async database => {
-    for (const { id, name, scopes, createdAt, expiresAt, lastUsedAt, revokedAt } of await readTokens(database)) {
+    for (const { id, name, scopes, createdAt, expiresAt, lastUsedAt, revokedAt } of await readTokens(database, LISTED_MAX)) {
       const day = (at: Date | null) => at?.toISOString().slice(0, 10) ?? 'never'
       const end = revokedAt !== null ? `revoked ${day(revokedAt)}` : `expires ${day(expiresAt)}`
       process.stdout.write(`${id}  ${scopes.join(',')}  created ${day(createdAt)}  last used ${day(lastUsedAt)}  ${end}  ${name}\n`)
@@ -49,7 +38,7 @@ export function registerToken (program: Command, withDatabase: (work: (database:
   }))
 
   token.command('revoke').description('revoke a token, at once').argument('<id>', 'the id: the middle part of the token').action((id: string) => withDatabase(async database => {
-    if (!await revokeToken(database, id, new Date())) throw new Error(`No token that is still good has the id "${id}"; "groundswell token list" lists them.`)
+    if (!await revokeToken(database, id, ACTOR, new Date())) throw new Error(`No token that is still good has the id "${id}"; "groundswell token list" lists them.`)
     process.stderr.write(`Token ${id} is revoked.\n`)
   }))
 }

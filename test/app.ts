@@ -4,7 +4,7 @@ import { pino } from 'pino'
 import type { Test } from 'tap'
 import { openApp, type App, type AppOptions } from '../src/app.ts'
 import { MINUTE_MS } from '../src/core/time.ts'
-import { createToken } from '../src/token.ts'
+import { createToken } from '../src/http/tokens.ts'
 import { createDatabase, type TestDatabase } from './database.ts'
 
 /** Proxies that the tests' injected requests come from: what X-Forwarded-For says is believed. */
@@ -63,7 +63,7 @@ export async function openTestApp (
       now = new Date(now.getTime() + MINUTE_MS)
       await app.jobs.tick()
     },
-    token: (scopes = ['import']) => createToken(app.database, { name: 'test', scopes, expiresAt: null }, now)
+    token: async (scopes = ['import']) => (await createToken(app.database, { name: 'test', scopes, expiresAt: null }, 'test', now)).token
   }
 }
 

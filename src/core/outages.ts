@@ -4,7 +4,7 @@ import { positionOf, readTriple, upperCount } from './baseline.ts'
 import { chartName, expectedCost, isShareChart, reportGain } from './charts.ts'
 import { RECENT_WINDOWS, RECENT_WORKING, type ScopeState, type Standing } from './scan.ts'
 import { MINUTE_MS } from './time.ts'
-import type { EventType, OutageState, Scope } from './vocabulary.ts'
+import type { OutageState, Scope, TransitionType } from './vocabulary.ts'
 
 /** Scores, nats, at which simulated services have fewer than one false alarm a month and than one in three (`bench/detection`). */
 export const SUSPECTED_AT = 8.5
@@ -36,7 +36,7 @@ export interface Reading { down: number, expected: number, bound: number, score:
  * had begun; `share`: of `down` among all reports, if it was the share that stood out.
  */
 export interface Transition {
-  type: EventType
+  type: TransitionType
   state: OutageState
   at: number
   scope: Scope
@@ -111,7 +111,7 @@ export function step (open: OpenOutage | null, own: Standing | null, judged: Jud
   const next = track(open, own.state, judged)
   const { figures } = next
   const transitions: Transition[] = []
-  const enter = (type: EventType, standing: Standing): void => {
+  const enter = (type: TransitionType, standing: Standing): void => {
     transitions.push(transitionOf(type, figures, standing, judged))
   }
   const end = endOf(judged)
@@ -286,7 +286,7 @@ function readingOf ({ state, chart, score }: Standing, judged: Judged): Reading 
   return { down: run.y, expected: run.m, bound: upperCount(run.upper, phi), score, chart: chartName(chart), since: run.start }
 }
 
-function transitionOf (type: EventType, figures: OutageFigures, standing: Standing, judged: Judged): Transition {
+function transitionOf (type: TransitionType, figures: OutageFigures, standing: Standing, judged: Judged): Transition {
   const run = standing.state.charts[standing.chart]
   return {
     type,

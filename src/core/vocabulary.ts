@@ -13,6 +13,17 @@ export type Impact = typeof IMPACTS[number]
 export const DISPOSITIONS = ['counted', 'quarantined', 'excluded', 'duplicate'] as const
 export type Disposition = typeof DISPOSITIONS[number]
 
+/** Why a report is quarantined: its network has its full voice, or a block. The index is the code stored in `reports.reason`. */
+export const QUARANTINE_REASONS = ['voices', 'block'] as const
+export type QuarantineReason = typeof QUARANTINE_REASONS[number]
+
+/** What a moderator does with reports: excluded → what it was is `restore`, quarantined → counted is `release`. */
+export const MODERATION_ACTIONS = ['exclude', 'restore', 'release'] as const
+export type ModerationAction = typeof MODERATION_ACTIONS[number]
+
+export const COMMENT_STATES = ['pending', 'approved', 'rejected'] as const
+export type CommentState = typeof COMMENT_STATES[number]
+
 /** The life of an outage: the first three are open, the last two closed. */
 export const OUTAGE_STATES = ['suspected', 'confirmed', 'recovering', 'resolved', 'dismissed'] as const
 export type OutageState = typeof OUTAGE_STATES[number]
@@ -22,11 +33,17 @@ export const OPEN_OUTAGE_STATES = ['suspected', 'confirmed', 'recovering'] as co
 export const SERVICE_STATES = ['operational', 'suspected', 'outage', 'recovering', 'unknown'] as const
 export type ServiceState = typeof SERVICE_STATES[number]
 
-/** What happened on an outage's timeline; `moved` is a change of scope. */
-export const EVENT_TYPES = [
-  'suspected', 'confirmed', 'recovering', 'resolved', 'dismissed', 'moved'
-] as const
+/** What the detector says on an outage's timeline; `moved` is a change of scope. */
+export const TRANSITION_TYPES = ['suspected', 'confirmed', 'recovering', 'resolved', 'dismissed', 'moved'] as const
+export type TransitionType = typeof TRANSITION_TYPES[number]
+
+/** What happened on an outage's timeline; `updated` is what a moderator's work on its reports made of its figures. */
+export const EVENT_TYPES = [...TRANSITION_TYPES, 'updated', 'merged', 'annotated', 'acknowledged'] as const
 export type EventType = typeof EVENT_TYPES[number]
+
+/** A moderator's word that judging obeys. */
+export const RULING_TYPES = ['open', 'confirm', 'resolve', 'dismiss'] as const
+export type RulingType = typeof RULING_TYPES[number]
 
 /** Whose word a timeline entry is. */
 export const ACTORS = ['detector', 'moderator', 'vendor'] as const

@@ -1,8 +1,8 @@
-// The tables as drizzle sees them, in the order of migrations/0001. The SQL there is the truth; a test compares.
+// The tables as drizzle sees them, in the order of the migrations. The SQL there is the truth; a test compares.
 import {
-  boolean, customType, date, doublePrecision, integer, json, pgTable, smallint, text, timestamp, uuid
+  bigint, boolean, customType, date, doublePrecision, integer, json, pgTable, smallint, text, timestamp, uuid
 } from 'drizzle-orm/pg-core'
-import type { Actor, EventType, OutageState, TokenScope } from '../core/vocabulary.ts'
+import type { Actor, CommentState, EventType, ModerationAction, OutageState, RulingType, TokenScope } from '../core/vocabulary.ts'
 import type { DetectorState, Estimate, HourExpectation, Reading } from '../core/detector.ts'
 
 const bytea = customType<{ data: Buffer }>({ dataType: () => 'bytea' })
@@ -16,17 +16,21 @@ export const services = pgTable('services', {
   expectedPerHour: doublePrecision('expected_per_hour').notNull(),
   liveSince: instant('live_since'),
   historyFrom: instant('history_from'),
-  historyTo: instant('history_to')
+  historyTo: instant('history_to'),
+  proofRequired: boolean('proof_required').notNull().default(false),
+  retiredAt: instant('retired_at')
 })
 
 export const components = pgTable('components', {
   serviceId: integer('service_id').notNull(),
   slug: text('slug').notNull(),
-  name: text('name').notNull()
+  name: text('name').notNull(),
+  retiredAt: instant('retired_at')
 })
 
-export const deviceClasses = pgTable('device_classes', { slug: text('slug').primaryKey(), name: text('name').notNull() })
-export const symptoms = pgTable('symptoms', { slug: text('slug').primaryKey(), name: text('name').notNull() })
+const named = () => ({ slug: text('slug').primaryKey(), name: text('name').notNull(), retiredAt: instant('retired_at') })
+export const deviceClasses = pgTable('device_classes', named())
+export const symptoms = pgTable('symptoms', named())
 
 export const fallbacks = pgTable('fallbacks', {
   serviceId: integer('service_id').notNull(),
@@ -46,16 +50,17 @@ export const reports = pgTable('reports', {
   impact: smallint('impact'),
   network: bytea('network'),
   disposition: smallint('disposition').notNull(),
-  late: boolean('late').notNull()
+  late: boolean('late').notNull(),
+  reason: smallint('reason')
 })
 
 export const comments = pgTable('comments', {
   serviceId: integer('service_id').notNull(),
-  intervalAt: instant('interval_at').notNull(),
-  reportId: uuid('report_id').notNull(),
+  intervalAt: instant('interval_at'),
+  reportId: uuid('report_id'),
   id: uuid('id').notNull(),
   text: text('text').notNull(),
-  state: text('state').notNull(),
+  state: text('state').$type<CommentState>().notNull(),
   createdAt: instant('created_at').notNull()
 })
 
@@ -101,7 +106,8 @@ export const withheld = pgTable('withheld', {
 
 export const rejudge = pgTable('rejudge', {
   serviceId: integer('service_id').primaryKey(),
-  requestedAt: instant('requested_at').notNull()
+  requestedAt: instant('requested_at').notNull(),
+  fromMinute: instant('from_minute')
 })
 
 export const judging = pgTable('judging', {
@@ -132,7 +138,8 @@ export const outages = pgTable('outages', {
   peakExpected: doublePrecision('peak_expected').notNull(),
   deviceImpact: json('device_impact').$type<DeviceImpact[]>().notNull(),
   retrospective: boolean('retrospective').notNull(),
-  affectedShare: json('affected_share').$type<Estimate>()
+  affectedShare: json('affected_share').$type<Estimate>(),
+  mergedInto: uuid('merged_into')
 })
 
 export const outageEvents = pgTable('outage_events', {
@@ -164,3 +171,95 @@ export const installation = pgTable('installation', {
   one: boolean('one').primaryKey(),
   importKey: bytea('import_key').notNull()
 })
+
+export const auditLog = pgTable('audit_log', {
+  number: bigint('number', { mode: 'number' }).primaryKey(),
+  id: uuid('id').notNull(),
+  at: instant('at').notNull(),
+  actor: text('actor').notNull(),
+  action: text('action').notNull(),
+  target: text('target').notNull(),
+  before: json('before'),
+  after: json('after'),
+  reason: text('reason'),
+  hash: bytea('hash').notNull(),
+  previous: bytea('previous').notNull()
+})
+
+export const auditHead = pgTable('audit_head', {
+  one: boolean('one').primaryKey(),
+  number: bigint('number', { mode: 'number' }).notNull(),
+  hash: bytea('hash').notNull()
+})
+
+export const workarounds = pgTable('workarounds', {
+  id: uuid('id').primaryKey(),
+  serviceId: integer('service_id').notNull(),
+  deviceClass: text('device_class'),
+  title: text('title').notNull(),
+  url: text('url'),
+  createdAt: instant('created_at').notNull(),
+  retiredAt: instant('retired_at')
+})
+
+export const blocks = pgTable('blocks', {
+  id: uuid('id').primaryKey(),
+  cidr: text('cidr'),
+  network: text('network'),
+  reason: text('reason').notNull(),
+  createdAt: instant('created_at').notNull(),
+  expiresAt: instant('expires_at'),
+  liftedAt: instant('lifted_at')
+})
+
+export const moderationActions = pgTable('moderation_actions', {
+  id: uuid('id').primaryKey(),
+  action: text('action').$type<ModerationAction>().notNull(),
+  reason: text('reason').notNull(),
+  actor: text('actor').notNull(),
+  createdAt: instant('created_at').notNull(),
+  selection: json('selection').notNull(),
+  result: json('result').notNull(),
+  keptOutages: json('kept_outages').notNull(),
+  revertedAt: instant('reverted_at')
+})
+
+export const moderatedReports = pgTable('moderated_reports', {
+  serviceId: integer('service_id').notNull(),
+  actionId: uuid('action_id').notNull(),
+  intervalAt: instant('interval_at').notNull(),
+  reportId: uuid('report_id').notNull(),
+  disposition: smallint('disposition').notNull(),
+  reason: smallint('reason')
+})
+
+export const previewedReports = pgTable('previewed_reports', {
+  serviceId: integer('service_id').notNull(),
+  until: instant('until').notNull(),
+  intervalAt: instant('interval_at').notNull(),
+  reportId: uuid('report_id').notNull()
+})
+
+export const rulings = pgTable('rulings', {
+  serviceId: integer('service_id').notNull(),
+  minute: instant('minute').notNull(),
+  id: uuid('id').notNull(),
+  outageId: uuid('outage_id').notNull(),
+  type: text('type').$type<RulingType>().notNull(),
+  region: text('region'),
+  deviceClass: text('device_class'),
+  onsetAt: instant('onset_at')
+})
+
+export const acknowledgements = pgTable('acknowledgements', {
+  serviceId: integer('service_id').notNull(),
+  id: uuid('id').notNull(),
+  outageId: uuid('outage_id'),
+  source: text('source').notNull(),
+  publishedAt: instant('published_at').notNull(),
+  url: text('url'),
+  text: text('text'),
+  createdAt: instant('created_at').notNull()
+})
+
+export const spentProofs = pgTable('spent_proofs', { proof: bytea('proof').primaryKey(), expiresAt: instant('expires_at').notNull() })

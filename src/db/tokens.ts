@@ -1,29 +1,37 @@
-import { desc, eq, sql } from 'drizzle-orm'
+import { and, desc, eq, lt, or } from 'drizzle-orm'
 import type { Db } from './client.ts'
 import { tokens } from './tables.ts'
 
 export type Token = typeof tokens.$inferSelect
+/** A token without the hash of its secret. */
+export type PlainToken = Omit<Token, 'secretHash'>
 
-export async function insertToken ({ orm }: Db, token: Pick<Token, 'id' | 'name' | 'secretHash' | 'scopes' | 'createdAt' | 'expiresAt'>): Promise<void> {
+export async function insertToken ({ orm }: Db, token: Token): Promise<void> {
   await orm.insert(tokens).values(token)
 }
 
-export async function findToken ({ orm }: Db, id: string): Promise<Token | undefined> {
-  const [token] = await orm.select().from(tokens).where(eq(tokens.id, id))
+/** One token; `for update` holds it until the transaction ends. */
+export async function findToken ({ orm }: Db, id: string, lock?: 'for update'): Promise<Token | undefined> {
+  const query = orm.select().from(tokens).where(eq(tokens.id, id))
+  const [token] = lock === undefined ? await query : await query.for('update')
   return token
 }
 
-/** All tokens, newest first; the hash of a secret stays here. */
-export async function readTokens ({ orm }: Db): Promise<Omit<Token, 'secretHash'>[]> {
+/** Tokens, newest first, from after `before` on; the hash of a secret stays here. */
+export async function readTokens ({ orm }: Db, limit: number, before?: { createdAt: Date, id: string }): Promise<PlainToken[]> {
   const { id, name, scopes, createdAt, expiresAt, lastUsedAt, revokedAt } = tokens
-  return orm.select({ id, name, scopes, createdAt, expiresAt, lastUsedAt, revokedAt }).from(tokens).orderBy(desc(createdAt), desc(id))
+  return orm.select({ id, name, scopes, createdAt, expiresAt, lastUsedAt, revokedAt }).from(tokens)
+    .where(before === undefined ? undefined : or(lt(createdAt, before.createdAt), and(eq(createdAt, before.createdAt), lt(id, before.id))))
+    .orderBy(desc(createdAt), desc(id)).limit(limit)
 }
 
-/** Revokes a token at once; false when there is none of this id that was still good. */
-export async function revokeToken ({ orm }: Db, id: string, now: Date): Promise<boolean> {
-  const revoked = await orm.update(tokens).set({ revokedAt: now })
-    .where(sql`${tokens.id} = ${id} and ${tokens.revokedAt} is null`).returning({ id: tokens.id })
-  return revoked.length === 1
+/** Changes a token that is there, and returns it as it is now. */
+export async function updateToken ({ orm }: Db, id: string, change: Partial<Pick<Token, 'name' | 'scopes' | 'expiresAt' | 'revokedAt'>>): Promise<Token> {
+  const query = orm.update(tokens)
+  const [token] = Object.keys(change).length === 0
+    ? await orm.select().from(tokens).where(eq(tokens.id, id))
+    : await query.set(change).where(eq(tokens.id, id)).returning()
+  return token!
 }
 
 /** Notes that a token was used, to the day: one write a day and token. */

@@ -6,7 +6,7 @@ import type { Db } from '../db/client.ts'
 import { emptyCounts, takeBulk, type BulkCounts, type BulkStore, type Item } from '../ingest/bulk.ts'
 import type { ImportIntake } from '../ingest/intake.ts'
 import { readLines } from '../ingest/lines.ts'
-import { requireToken } from './guards.ts'
+import { checkToken } from './guards.ts'
 import { faultOf, faultOfZod, problemOf } from './problems.ts'
 import { inputOf, REPORTER_MAX, ReportBody, Text } from './reports.ts'
 import { FieldProblem, type Routes } from './schemas.ts'
@@ -91,7 +91,7 @@ export const batches: Routes<{ db: Db, intake: ImportIntake, store: BulkStore, n
     bodyLimit: ARRAY_BYTES_MAX,
     config: { lasting: true },
     // After the limit, which counts whoever asks, and before the body is read.
-    preParsing: requireToken(db, 'import', now),
+    preParsing: async request => { await checkToken(db, request, 'import', now()) },
     schema: {
       summary: 'Many reports at once, with a token of scope import',
       description: `A JSON array of up to ${ARRAY_ITEMS_MAX} items, or ${NDJSON} of up to ${LINES_MAX} lines, committed as it flows.`,

@@ -56,23 +56,22 @@ export function trustProxies (cidrs: readonly string[]): (address: string, hop: 
 const TOKEN = /^[Bb][Ee][Aa][Rr][Ee][Rr] +gsw_([a-z0-9]{1,32})_([A-Za-z0-9_-]{1,128})$/
 
 /**
- * Lets a request pass whose bearer token has the scope, before its body is read.
+ * Lets a request pass whose bearer token has the scope (undefined: any), before its body is read; the token's id.
  * @throws Fault `unauthorized`, in the same words for every reason, or `forbidden`.
  */
-export function requireToken (db: Db, scope: TokenScope, now: () => Date): (request: FastifyRequest) => Promise<void> {
-  return async request => {
-    const [, id = '', secret = ''] = TOKEN.exec(request.headers.authorization ?? '') ?? []
-    const token = id === '' ? undefined : await findToken(db, id)
-    // Hashing and comparing also when there is no such token: the time it takes tells nothing.
-    const matches = timingSafeEqual(hashSecret(secret), token?.secretHash ?? NO_HASH)
-    if (token === undefined || !matches || token.revokedAt !== null || (token.expiresAt !== null && token.expiresAt <= now())) {
-      throw new Fault('unauthorized', 'This call needs a valid bearer token.')
-    }
-    if (!token.scopes.includes(scope) && !token.scopes.includes('admin')) {
-      throw new Fault('forbidden', `This call needs a token with the scope "${scope}".`)
-    }
-    await touchToken(db, id, now())
+export async function checkToken (db: Db, request: FastifyRequest, scope: TokenScope | undefined, now: Date): Promise<string> {
+  const [, id = '', secret = ''] = TOKEN.exec(request.headers.authorization ?? '') ?? []
+  const token = id === '' ? undefined : await findToken(db, id)
+  // Hashing and comparing also when there is no such token: the time it takes tells nothing.
+  const matches = timingSafeEqual(hashSecret(secret), token?.secretHash ?? NO_HASH)
+  if (token === undefined || !matches || token.revokedAt !== null || (token.expiresAt !== null && token.expiresAt <= now)) {
+    throw new Fault('unauthorized', 'This call needs a valid bearer token.')
   }
+  if (scope !== undefined && !token.scopes.includes(scope) && !token.scopes.includes('admin')) {
+    throw new Fault('forbidden', `This call needs a token with the scope "${scope}".`)
+  }
+  await touchToken(db, id, now)
+  return id
 }
 
 /** What of a token's secret is stored; the secret itself is 256 random bits, so one round is enough. */
@@ -163,18 +162,23 @@ function inTime<T> (answer: Promise<T>): Promise<T> {
 export function tagAnswers (app: FastifyInstance): void {
   app.addHook('onSend', async (request, reply, payload) => {
     if (reply.statusCode !== 200 || typeof payload !== 'string') return payload
-    const tag = `"${createHash('sha1').update(payload).digest('base64url')}"`
+    const tag = tagOf(payload)
     reply.header('etag', tag)
-    if (!names(request.headers['if-none-match'], tag)) return payload
+    if (!hasTag(request.headers['if-none-match'], tag)) return payload
     reply.code(304).removeHeader('content-type')
     // What answers HEAD in GET's place still measures it.
     return request.method === 'HEAD' ? payload : null
   })
 }
 
-/** Whether If-None-Match names a tag: `*` names any, and weak ones are compared like strong ones. */
-function names (ifNoneMatch: string | undefined, tag: string): boolean {
-  return ifNoneMatch !== undefined && (ifNoneMatch.trim() === '*' || ifNoneMatch.split(',').some(given => given.trim().replace(/^W\//, '') === tag))
+/** The ETag of an answer. */
+export function tagOf (payload: string): string {
+  return `"${createHash('sha1').update(payload).digest('base64url')}"`
+}
+
+/** Whether If-Match or If-None-Match names a tag: `*` names any, and weak ones are compared like strong ones. */
+export function hasTag (given: string | undefined, tag: string): boolean {
+  return given !== undefined && (given.trim() === '*' || given.split(',').some(each => each.trim().replace(/^W\//, '') === tag))
 }
 
 /** Nothing is loaded and nothing runs; pictures and pages bring their own style. */

@@ -61,7 +61,7 @@ export const FieldProblem = z.object({
 })
 
 /** The cursor that continues after an item: opaque to clients. */
-export function writeCursor (key: readonly string[]): string {
+export function writeCursor (key: readonly (string | number)[]): string {
   return Buffer.from(JSON.stringify(key)).toString('base64url')
 }
 

@@ -7,11 +7,13 @@ import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { Fault } from '../core/faults.ts'
 import type { Clock } from '../core/time.ts'
-import type { Db } from '../db/client.ts'
+import type { Database } from '../db/client.ts'
 import type { Catalog } from '../db/services.ts'
 import type { BulkStore } from '../ingest/bulk.ts'
 import type { ImportIntake, Intake } from '../ingest/intake.ts'
 import type { Writer } from '../ingest/writer.ts'
+import { guardAdmin } from './admin.ts'
+import { audit } from './audit.ts'
 import { batches } from './batches.ts'
 import { breakdowns } from './breakdowns.ts'
 import { curves } from './curves.ts'
@@ -25,6 +27,7 @@ import {
 } from './problems.ts'
 import { reports } from './reports.ts'
 import { services, type Summaries } from './services.ts'
+import { tokens } from './tokens.ts'
 import { vocabularies } from './vocabularies.ts'
 
 /** A request must have arrived whole within this, ms: a long batch over a slow line. */
@@ -36,7 +39,7 @@ const CONNECTIONS_MAX = 10_000
 
 /** Everything that the routes need. */
 export interface HttpOptions {
-  db: Db
+  db: Database
   catalog: () => Catalog
   intake: Intake
   importIntake: ImportIntake
@@ -118,9 +121,17 @@ export async function openHttp (options: HttpOptions): Promise<FastifyInstance> 
     await app.register(reports, options)
   }, { prefix: '/v1' })
   await app.register(async app => {
-    await limitRequests(app, 'admin', limits.admin)
+    const { db } = options
     // A token expires in real time, whatever the domain's clock says.
-    await app.register(batches, { db: options.db, intake: options.importIntake, store: options.bulk, now: () => new Date() })
+    const now = () => new Date()
+    await limitRequests(app, 'admin', limits.admin)
+    await app.register(batches, { db, intake: options.importIntake, store: options.bulk, now })
+    await app.register(async app => {
+      guardAdmin(app, { db, now, methodsOf })
+      tagAnswers(app)
+      await app.register(tokens, { db, now })
+      await app.register(audit, { db })
+    }, { prefix: '/admin' })
   }, { prefix: '/v1' })
   await app.register(async app => {
     await limitRequests(app, 'reads', limits.reads)

@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { Reading, Transition } from '../../src/core/outages.ts'
-import { EVENT_TYPES, type Scope } from '../../src/core/vocabulary.ts'
+import { TRANSITION_TYPES, type Scope } from '../../src/core/vocabulary.ts'
 import { wordsFor } from '../../src/core/words.ts'
 
 const NAMES = {
@@ -70,7 +70,7 @@ t.test('when the share stood out it is told, before whom it hits', async t => {
 })
 
 t.test('no sentence claims more than people said', async t => {
-  for (const type of EVENT_TYPES) {
+  for (const type of TRANSITION_TYPES) {
     t.notMatch(say(type), /\b(is|are) down\b|outage (is|has)|broken/)
     t.match(say(type), /^[A-Z0-9][^.]*\.$/)
   }

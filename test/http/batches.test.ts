@@ -4,9 +4,8 @@ import { Readable } from 'node:stream'
 import { setImmediate } from 'node:timers/promises'
 import t from 'tap'
 import { HOUR_MS, MINUTE_MS } from '../../src/core/time.ts'
-import { revokeToken } from '../../src/db/tokens.ts'
 import { Batch } from '../../src/http/batches.ts'
-import { createToken } from '../../src/token.ts'
+import { createToken, revokeToken } from '../../src/http/tokens.ts'
 import { openTestApp, type TestApp } from '../app.ts'
 import { createDatabase } from '../database.ts'
 import { cutOff, exactly, members, problem, type Answer } from './contract.ts'
@@ -45,9 +44,9 @@ type Tap = Pick<typeof t, 'equal' | 'match' | 'strictSame'>
 
 t.test('without a good token nothing is read, and every reason gets the same answer', async t => {
   const [, id, secret] = token.split('_') as [string, string, string]
-  const expired = await createToken(app.database, { name: 'old', scopes: ['import'], expiresAt: NOW }, new Date('2012-11-01T00:00:00Z'))
+  const { token: expired } = await createToken(app.database, { name: 'old', scopes: ['import'], expiresAt: NOW }, 'test', new Date('2012-11-01T00:00:00Z'))
   const revoked = await app.token()
-  await revokeToken(app.database, revoked.split('_')[1]!, NOW)
+  await revokeToken(app.database, revoked.split('_')[1]!, 'test', NOW)
   const bad = ['', token, `Basic ${token}`, `Bearer ${token}x`, `Bearer ${token.slice(0, -1)}`, `Bearer gsw_${'0'.repeat(12)}_${secret}`, `Bearer gsw_${id}_`,
     `Bearer gsw_${id}_${secret} x`, 'Bearer', 'Bearer ', `Bearer ${expired}`, `Bearer ${revoked}`, `Bearer gsw_${'\u00e9'}_x`, `Bearer ${'x'.repeat(5_000)}`]
   const answers: unknown[] = []

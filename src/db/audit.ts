@@ -1,0 +1,69 @@
+// The audit log: who changed what, when and why, each row chained to the one before by its hash.
+import { createHash } from 'node:crypto'
+import { v7 as uuid7 } from 'uuid'
+import type { Db } from './client.ts'
+
+/** A change to write down. `actor`: a token's id, or `command` for the command line; `target`: `service/imessage`. */
+export interface AuditEntry {
+  actor: string
+  action: string
+  target: string
+  /** As the API tells them; null: there was, or is, none. */
+  before?: object | null
+  after?: object | null
+  reason?: string | null
+}
+
+/** A row as it is stored; `before` and `after` are the JSON texts that were hashed. */
+export interface AuditRow {
+  number: number
+  id: string
+  at: Date
+  actor: string
+  action: string
+  target: string
+  before: string | null
+  after: string | null
+  reason: string | null
+  hash: Buffer
+  previous: Buffer
+}
+
+/**
+ * Writes a change down in the transaction that makes it: whoever writes waits for the one before, so that the chain has
+ * one order. Call it last: the log is held until the commit.
+ */
+export async function recordAudit (tx: Db, entry: AuditEntry, now: Date): Promise<void> {
+  const [head] = await tx.query<{ number: string, hash: Buffer }>('select number, hash from audit_head for update')
+  const row = {
+    number: Number(head!.number) + 1,
+    id: uuid7(),
+    at: now,
+    actor: entry.actor,
+    action: entry.action,
+    target: entry.target,
+    before: entry.before == null ? null : JSON.stringify(entry.before),
+    after: entry.after == null ? null : JSON.stringify(entry.after),
+    reason: entry.reason ?? null,
+    previous: head!.hash
+  }
+  const hash = hashRow(row)
+  await tx.query(`insert into audit_log (number, id, at, actor, action, target, before, after, reason, previous, hash)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+  [row.number, row.id, now.toISOString(), row.actor, row.action, row.target, row.before, row.after, row.reason, row.previous, hash])
+  await tx.query('update audit_head set number = $1, hash = $2', [row.number, hash])
+}
+
+/** SHA-256 over the hash of the row before and, as a JSON array, all that this one says. */
+export function hashRow ({ number, id, at, actor, action, target, before, after, reason, previous }: Omit<AuditRow, 'hash'>): Buffer {
+  return createHash('sha256').update(previous)
+    .update(JSON.stringify([number, id, at.toISOString(), actor, action, target, before, after, reason])).digest()
+}
+
+/** Rows of the log, newest first, from before `number` on. */
+export async function readAudit (db: Db, limit: number, before?: number): Promise<AuditRow[]> {
+  const rows = await db.query<Omit<AuditRow, 'number'> & { number: string }>(`select number, id, at, actor, action, target,
+      before::text as before, after::text as after, reason, hash, previous
+    from audit_log where $2::bigint is null or number < $2 order by number desc limit $1`, [limit, before ?? null])
+  return rows.map(row => ({ ...row, number: Number(row.number) }))
+}
