@@ -100,9 +100,11 @@ create table rulings (
   onset_at timestamptz,
   primary key (service_id, minute, id)
 );
--- Null: the whole history; else only what was judged from the checkpoint before this minute on.
-alter table rejudge add column from_minute timestamptz;
-alter table outages add column merged_into uuid;
+-- Null: the whole history; else only what was judged from the checkpoint before this minute on. One request of each a service.
+alter table rejudge drop constraint rejudge_pkey, add column from_minute timestamptz;
+create unique index rejudge_once on rejudge (service_id, (from_minute is null));
+-- Withdrawn: dismissed since judging again no longer finds it; it may be found again.
+alter table outages add column merged_into uuid, add column withdrawn boolean not null default false;
 
 create table acknowledgements (
   service_id integer not null,

@@ -2,13 +2,13 @@
 // Not here: the arithmetic of baselines, charts, scopes and the lifecycle, each in its own file.
 import { closeHour, knowsShares, positionOf, predictHour, readTriple, recordWindow, type HourExpectation } from './baseline.ts'
 import { pushCharts, resetChart, suspicionOf, weightsFor, type Seen } from './charts.ts'
-import { step, SUSPECTED_AT, type OpenOutage, type OutageFigures, type Transition } from './outages.ts'
+import { openByWord, step, SUSPECTED_AT, type OpenOutage, type OutageFigures, type Transition } from './outages.ts'
 import {
   compareScopes, isWhole, mostLikely, newScope, RECENT_WINDOWS, RECENT_WORKING, SCOPE_KINDS, SCOPES_MAX, standingOf, sumCells,
   type ScopeKind, type ScopeState, type SeenCell, type Standing, type Total
 } from './scan.ts'
 import { floorTo, HOUR_MS, MINUTE_MS } from './time.ts'
-import { ALL, type Scope } from './vocabulary.ts'
+import { ALL, type RulingType, type Scope } from './vocabulary.ts'
 
 export type { HourExpectation, ScopeExpectation } from './baseline.ts'
 export type { Estimate, OutageFigures, Reading, Transition } from './outages.ts'
@@ -48,6 +48,9 @@ export interface DetectorState {
 
 /** A scope whose score would cross a threshold now: an alarm still needs the networks of its run, `[since, until)`, ms. */
 export interface Claim { scope: Scope, score: number, since: number, until: number }
+
+/** A moderator's word. `at`: the start (ms) of the window before which it counts; the other two are of `open` alone. */
+export interface Ruling { type: RulingType, at: number, scope: Scope | null, onsetAt: number | null }
 
 /** `outage` null: none is open and none closed in this window. */
 export interface Decision { transitions: Transition[], outage: OutageFigures | null }
@@ -140,8 +143,32 @@ export function decide (state: DetectorState, withheld: ReadonlySet<string>): De
   const { at, hour, stepMin, windows, recentAt } = state
   const { open, transitions, closed } = step(state.outage, own, { start: at, hour, stepMin, windows, recentAt, score, leader })
   state.outage = open
-  if (closed !== null) resetCharts(state)
+  if (closed !== null) resetCharts(state, at + stepMin * MINUTE_MS)
   return { transitions, outage: closed ?? open?.figures ?? null }
+}
+
+/**
+ * Obeys a moderator's word, before the window that it precedes is advanced: an input like the windows, so that judging
+ * again says the same. One that no longer applies, since the reports it was about are judged otherwise now, changes
+ * nothing but that a dismissal and a resolution always spend the evidence. In place.
+ * @returns the outage that it is about, as it stands after it; null when there is none.
+ */
+export function rule (state: DetectorState, { type, at, scope, onsetAt }: Ruling): OutageFigures | null {
+  const figures = state.outage?.figures ?? null
+  if (type === 'open') {
+    if (figures !== null || scope === null) return null
+    state.outage = openByWord(scope, onsetAt ?? at, at)
+    return state.outage.figures
+  }
+  if (type === 'confirm') {
+    if (state.outage === null || figures?.state !== 'suspected') return null
+    state.outage = { ...state.outage, figures: { ...figures, state: 'confirmed', confirmedAt: at } }
+    return state.outage.figures
+  }
+  state.outage = null
+  resetCharts(state, at)
+  if (figures === null) return null
+  return type === 'resolve' ? { ...figures, state: 'resolved', resolvedAt: at } : { ...figures, state: 'dismissed', dismissedAt: at }
 }
 
 /**
@@ -241,10 +268,9 @@ function standingIn (state: DetectorState, key: string): Standing {
   return standingOf(scope, lnCount(state, scope.kind) + ratePenalty(state))
 }
 
-/** After an outage closed all evidence is spent, or the same reports would alarm again. */
-function resetCharts (state: DetectorState): void {
-  const next = state.at! + state.stepMin * MINUTE_MS
-  for (const { charts } of state.scopes) {
+/** After an outage closed all evidence is spent, or the same reports would alarm again; runs begin anew at `next` (ms). */
+function resetCharts ({ scopes }: DetectorState, next: number): void {
+  for (const { charts } of scopes) {
     for (const chart of charts) resetChart(chart, next)
   }
 }

@@ -4,7 +4,7 @@ import { positionOf, readTriple, upperCount } from './baseline.ts'
 import { chartName, expectedCost, isShareChart, reportGain } from './charts.ts'
 import { RECENT_WINDOWS, RECENT_WORKING, type ScopeState, type Standing } from './scan.ts'
 import { MINUTE_MS } from './time.ts'
-import type { OutageState, Scope, TransitionType } from './vocabulary.ts'
+import { scopeKey, type OutageState, type Scope, type TransitionType } from './vocabulary.ts'
 
 /** Scores, nats, at which simulated services have fewer than one false alarm a month and than one in three (`bench/detection`). */
 export const SUSPECTED_AT = 8.5
@@ -146,31 +146,20 @@ export function step (open: OpenOutage | null, own: Standing | null, judged: Jud
   return { open: next, transitions, closed: null }
 }
 
+/** An outage that a moderator opens at `at` (ms), confirmed by that word: reports decide when it is over. */
+export function openByWord (scope: Scope, onsetAt: number, at: number): OpenOutage {
+  const decidedAt = Math.max(at, onsetAt)
+  const figures = blankFigures(scope, { onsetAt, onsetFrom: onsetAt, onsetTo: onsetAt }, decidedAt, at)
+  return blankOutage(scope, { ...figures, state: 'confirmed', confirmedAt: decidedAt })
+}
+
 function isOver ({ calm, sumY, sumUpper }: OpenOutage): boolean {
   return calm >= OVER_AT && sumY <= OVER_RATIO_MAX * sumUpper
 }
 
 function raise (leader: Standing, judged: Judged): Step {
   const end = endOf(judged)
-  const blank: OpenOutage = {
-    figures: {
-      state: 'suspected',
-      scope: leader.state.scope,
-      ...onsetOf(leader, judged),
-      detectedAt: end,
-      confirmedAt: null,
-      recoveringAt: null,
-      resolvedAt: null,
-      dismissedAt: null,
-      severity: 1,
-      peak: { start: judged.start, down: -1, expected: 0 },
-      affectedShare: null
-    },
-    key: leader.state.key,
-    calm: 0,
-    sumY: 0,
-    sumUpper: 0
-  }
+  const blank = blankOutage(leader.state.scope, blankFigures(leader.state.scope, onsetOf(leader, judged), end, judged.start))
   const open = track(blank, leader.state, judged)
   const transitions = [transitionOf('suspected', open.figures, leader, judged)]
   if (judged.score >= CONFIRMED_AT) {
@@ -179,6 +168,29 @@ function raise (leader: Standing, judged: Judged): Step {
     transitions.push(transitionOf('confirmed', open.figures, leader, judged))
   }
   return { open, transitions, closed: null }
+}
+
+type Onset = Pick<OutageFigures, 'onsetAt' | 'onsetFrom' | 'onsetTo'>
+
+/** A suspected outage of which no window was counted yet. */
+function blankFigures (scope: Scope, onset: Onset, detectedAt: number, peakStart: number): OutageFigures {
+  return {
+    state: 'suspected',
+    scope,
+    ...onset,
+    detectedAt,
+    confirmedAt: null,
+    recoveringAt: null,
+    resolvedAt: null,
+    dismissedAt: null,
+    severity: 1,
+    peak: { start: peakStart, down: -1, expected: 0 },
+    affectedShare: null
+  }
+}
+
+function blankOutage (scope: Scope, figures: OutageFigures): OpenOutage {
+  return { figures, key: scopeKey(scope), calm: 0, sumY: 0, sumUpper: 0 }
 }
 
 /** The same outage about another scope: peak and calm are the new scope's; the onset only ever moves back. */
@@ -191,7 +203,7 @@ function move (open: OpenOutage, leader: Standing, judged: Judged): OpenOutage {
     severity: 1,
     peak: { start: judged.start, down: -1, expected: 0 }
   }
-  return track({ figures, key: leader.state.key, calm: 0, sumY: 0, sumUpper: 0 }, leader.state, judged)
+  return track(blankOutage(figures.scope, figures), leader.state, judged)
 }
 
 /** Adds a window to the outage's peak and to the evidence that it is over. A new object; `open` stays as it is. */
@@ -252,7 +264,7 @@ function endOf ({ start, stepMin }: Judged): number {
  * likelihood is within 6 nats of the best, for a rise by the run's own ratio over the day's mean. In simulation the
  * interval held 84% of the true onsets, sudden and slow ones (3 nats: 75%).
  */
-function onsetOf ({ state, chart }: Standing, judged: Judged): { onsetAt: number, onsetFrom: number, onsetTo: number } {
+function onsetOf ({ state, chart }: Standing, judged: Judged): Onset {
   const run = state.charts[chart]!
   const onset = { onsetAt: run.start, onsetFrom: run.start, onsetTo: run.start }
   const q = run.y / run.m

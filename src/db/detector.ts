@@ -31,6 +31,15 @@ export async function readCheckpoints (db: Db): Promise<Checkpoint[]> {
   return rows.map(row => ({ serviceId: row.service_id, judgedUntil: row.judged_until.getTime(), state: row.state }))
 }
 
+/** A service's checkpoints from the newest at or before `from` (ms) on, ascending; from the oldest on when there is none. */
+export async function readCheckpointsFrom (db: Db, serviceId: number, from: number): Promise<Checkpoint[]> {
+  const rows = await db.query<{ judged_until: Date, state: DetectorState }>(`select judged_until, state from detector_states
+      where service_id = $1 and judged_until >= coalesce(
+        (select max(judged_until) from detector_states where service_id = $1 and judged_until <= $2), '-infinity')
+      order by judged_until`, [serviceId, new Date(from).toISOString()])
+  return rows.map(row => ({ serviceId, judgedUntil: row.judged_until.getTime(), state: row.state }))
+}
+
 const CHECKPOINTS_PER_STATEMENT = 50
 
 /** Writes checkpoints, replacing those of the same moment. */
@@ -67,6 +76,11 @@ export async function insertWithheld (db: Db, rows: readonly Withheld[]): Promis
   rows.flatMap(({ serviceId, minute, scope, networks }) => [serviceId, new Date(minute).toISOString(), scope, networks]))
 }
 
+/** Forgets what was withheld of a service from `from` (ms) on: it is judged again. */
+export async function deleteWithheld (db: Db, serviceId: number, from: number): Promise<void> {
+  await db.query('delete from withheld where service_id = $1 and minute >= $2', [serviceId, new Date(from).toISOString()])
+}
+
 /** What was withheld in the minutes of `[from, to)` (ms), of one service or of all. */
 export async function readWithheld (db: Db, from: number, to: number, serviceId?: number): Promise<Withheld[]> {
   const rows = await db.query<{ service_id: number, minute: Date, scope: string, networks: number }>(
@@ -76,27 +90,42 @@ export async function readWithheld (db: Db, from: number, to: number, serviceId?
   return rows.map(row => ({ serviceId: row.service_id, minute: row.minute.getTime(), scope: row.scope, networks: row.networks }))
 }
 
-/** A service whose history was added to, and when last. */
-export interface Rejudge { serviceId: number, requestedAt: Date }
-
-/** Asks for a service to be judged again; a request that stands already is made anew. */
-export async function requestRejudge (db: Db, serviceId: number, at: Date): Promise<void> {
-  await db.query(`insert into rejudge (service_id, requested_at) values ($1, $2)
-    on conflict (service_id) do update set requested_at = excluded.requested_at`, [serviceId, at.toISOString()])
+/** A service to judge again, and when that was asked for last. */
+export interface Rejudge {
+  serviceId: number
+  requestedAt: Date
+  /** From the checkpoint before this minute (ms) on, after a moderator's work on reports; null: its whole history. */
+  fromMinute: number | null
 }
 
-/** The request to judge a service again that has waited longest, if none of its minutes is stale any more. */
+/** Asks for a service to be judged again: `fromMinute` as in `Rejudge`. A request that stands already is made anew. */
+export async function requestRejudge (db: Db, serviceId: number, at: Date, fromMinute: number | null = null): Promise<void> {
+  await db.query(`insert into rejudge (service_id, requested_at, from_minute) values ($1, $2, $3)
+    on conflict (service_id, (from_minute is null)) do update
+      set requested_at = excluded.requested_at, from_minute = least(rejudge.from_minute, excluded.from_minute)`,
+  [serviceId, at.toISOString(), fromMinute === null ? null : new Date(fromMinute).toISOString()])
+}
+
+/** The request to judge a whole history again that has waited longest, if none of its judged minutes is stale any more. */
 export async function findRejudge (db: Db, requestedBefore: Date): Promise<Rejudge | undefined> {
   const [row] = await db.query<{ service_id: number, requested_at: Date }>(
-    `select service_id, requested_at from rejudge where requested_at <= $1
-      and service_id not in (select service_id from stale_minutes) order by requested_at, service_id limit 1`,
+    `select service_id, requested_at from rejudge where from_minute is null and requested_at <= $1
+      and service_id not in (select service_id from stale_minutes where minute < (select judged_until from judging))
+      order by requested_at, service_id limit 1`,
     [requestedBefore.toISOString()])
-  return row === undefined ? undefined : { serviceId: row.service_id, requestedAt: row.requested_at }
+  return row === undefined ? undefined : { serviceId: row.service_id, requestedAt: row.requested_at, fromMinute: null }
+}
+
+/** The requests that moderators' work has left, oldest first. */
+export async function readReruns (db: Db): Promise<(Rejudge & { fromMinute: number })[]> {
+  const rows = await db.query<{ service_id: number, requested_at: Date, from_minute: Date }>(
+    'select service_id, requested_at, from_minute from rejudge where from_minute is not null order by requested_at, service_id')
+  return rows.map(row => ({ serviceId: row.service_id, requestedAt: row.requested_at, fromMinute: row.from_minute.getTime() }))
 }
 
 /** Takes a request away, unless it was made again since; false then. */
-export async function deleteRejudge (db: Db, { serviceId, requestedAt }: Rejudge): Promise<boolean> {
-  const rows = await db.query('delete from rejudge where service_id = $1 and requested_at = $2 returning service_id',
-    [serviceId, requestedAt.toISOString()])
+export async function deleteRejudge (db: Db, { serviceId, requestedAt, fromMinute }: Rejudge): Promise<boolean> {
+  const rows = await db.query(`delete from rejudge where service_id = $1 and requested_at = $2 and (from_minute is null) = $3 returning service_id`,
+    [serviceId, requestedAt.toISOString(), fromMinute === null])
   return rows.length === 1
 }

@@ -105,7 +105,7 @@ export const withheld = pgTable('withheld', {
 })
 
 export const rejudge = pgTable('rejudge', {
-  serviceId: integer('service_id').primaryKey(),
+  serviceId: integer('service_id').notNull(),
   requestedAt: instant('requested_at').notNull(),
   fromMinute: instant('from_minute')
 })
@@ -139,7 +139,8 @@ export const outages = pgTable('outages', {
   deviceImpact: json('device_impact').$type<DeviceImpact[]>().notNull(),
   retrospective: boolean('retrospective').notNull(),
   affectedShare: json('affected_share').$type<Estimate>(),
-  mergedInto: uuid('merged_into')
+  mergedInto: uuid('merged_into'),
+  withdrawn: boolean('withdrawn').notNull().default(false)
 })
 
 export const outageEvents = pgTable('outage_events', {
