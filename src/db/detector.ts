@@ -21,6 +21,12 @@ export async function moveJudgedUntil (db: Db, from: number, to: number): Promis
   return rows.length === 1
 }
 
+/** Up to where everything is judged; until the transaction ends nobody moves that, nor dates a moderator's word by it. */
+export async function lockJudging (tx: Db): Promise<number> {
+  const [row] = await tx.query<{ judged_until: Date }>('select judged_until from judging for update')
+  return row!.judged_until.getTime()
+}
+
 /** A service's detector as it stood when everything before `judgedUntil` (ms) was judged. */
 export interface Checkpoint { serviceId: number, judgedUntil: number, state: DetectorState }
 
@@ -125,7 +131,7 @@ export async function readReruns (db: Db): Promise<(Rejudge & { fromMinute: numb
 
 /** Takes a request away, unless it was made again since; false then. */
 export async function deleteRejudge (db: Db, { serviceId, requestedAt, fromMinute }: Rejudge): Promise<boolean> {
-  const rows = await db.query(`delete from rejudge where service_id = $1 and requested_at = $2 and (from_minute is null) = $3 returning service_id`,
+  const rows = await db.query('delete from rejudge where service_id = $1 and requested_at = $2 and (from_minute is null) = $3 returning service_id',
     [serviceId, requestedAt.toISOString(), fromMinute === null])
   return rows.length === 1
 }

@@ -1,9 +1,10 @@
 // Outages and their timelines.
+import { isDeepStrictEqual } from 'node:util'
 import { and, desc, eq, gte, inArray, lt, lte, or, sql, type SQL } from 'drizzle-orm'
 import { v7 as uuid7 } from 'uuid'
 import type { OutageFigures, Transition } from '../core/detector.ts'
 import { nameOfRegion } from '../core/regions.ts'
-import { OPEN_OUTAGE_STATES, type OutageState } from '../core/vocabulary.ts'
+import { OPEN_OUTAGE_STATES, type Actor, type OutageState } from '../core/vocabulary.ts'
 import { wordsFor, type Names } from '../core/words.ts'
 import type { Db } from './client.ts'
 import { deviceClasses, outageEvents, outages, type DeviceImpact } from './tables.ts'
@@ -20,7 +21,18 @@ export async function readOpenOutages ({ orm }: Db): Promise<Outage[]> {
 export async function upsertOutage (
   { orm }: Db, serviceId: number, id: string, figures: OutageFigures, deviceImpact: DeviceImpact[], retrospective: boolean
 ): Promise<void> {
-  const row = {
+  const row = { ...columnsOf(figures), deviceImpact, retrospective, withdrawn: false }
+  await orm.insert(outages).values({ serviceId, id, ...row })
+    .onConflictDoUpdate({ target: [outages.serviceId, outages.id], set: row })
+}
+
+/** Whether a row says of its outage what these figures say. */
+export function stands (row: Outage, figures: OutageFigures): boolean {
+  return Object.entries(columnsOf(figures)).every(([column, value]) => isDeepStrictEqual(row[column as keyof Outage], value))
+}
+
+function columnsOf (figures: OutageFigures) {
+  return {
     region: figures.scope.region,
     deviceClass: figures.scope.deviceClass,
     state: figures.state,
@@ -36,12 +48,8 @@ export async function upsertOutage (
     peakStart: new Date(figures.peak.start),
     peakDown: figures.peak.down,
     peakExpected: figures.peak.expected,
-    deviceImpact,
-    retrospective,
     affectedShare: figures.affectedShare
   }
-  await orm.insert(outages).values({ serviceId, id, ...row })
-    .onConflictDoUpdate({ target: [outages.serviceId, outages.id], set: row })
 }
 
 /** A new outage's id, dated by its detection (ms). */
@@ -126,22 +134,24 @@ export async function readRetrospective ({ orm }: Db, serviceId: number, from: D
     eq(outages.serviceId, serviceId), eq(outages.retrospective, true), gte(outages.detectedAt, from), lte(outages.onsetAt, to)))
 }
 
-/** Dismisses an outage of history that a new judging no longer finds; its timeline keeps what was said, and says why. */
-export async function withdrawOutage ({ orm }: Db, { serviceId, id }: Outage, at: Date): Promise<void> {
-  const withdrawn = await orm.update(outages).set({ state: 'dismissed', dismissedAt: at })
+/** Dismisses an outage that judging again no longer finds; its timeline keeps what was said, and says why. */
+export async function withdrawOutage ({ orm }: Db, { serviceId, id }: Outage, at: Date, actor: Actor, text: string): Promise<void> {
+  const withdrawn = await orm.update(outages).set({ state: 'dismissed', dismissedAt: at, withdrawn: true })
     .where(and(eq(outages.serviceId, serviceId), eq(outages.id, id), sql`${outages.state} <> 'dismissed'`)).returning({ id: outages.id })
-  if (withdrawn.length === 0) return
-  await orm.insert(outageEvents).values({
-    serviceId,
-    outageId: id,
-    id: uuid7({ msecs: at.getTime() }),
-    at,
-    type: 'dismissed',
-    state: 'dismissed',
-    actor: 'detector',
-    text: 'With more of the past imported, the reports of this time no longer stand out.',
-    reading: null
-  })
+  if (withdrawn.length > 0) await insertEvent({ orm }, { serviceId, outageId: id, at, type: 'dismissed', state: 'dismissed', actor, text })
+}
+
+/** Adds one entry that is not the detector's to an outage's timeline. */
+export async function insertEvent ({ orm }: Pick<Db, 'orm'>, entry: Omit<OutageEvent, 'id' | 'reading'>): Promise<void> {
+  await orm.insert(outageEvents).values({ ...entry, id: uuid7({ msecs: entry.at.getTime() }), reading: null })
+}
+
+/** A service's live outages that were open at `since` (ms) or later, ascending by detection. */
+export async function readOutagesSince ({ orm }: Db, serviceId: number, since: number): Promise<Outage[]> {
+  return orm.select().from(outages).where(and(
+    eq(outages.serviceId, serviceId), eq(outages.retrospective, false),
+    sql`coalesce(${outages.resolvedAt}, ${outages.dismissedAt}, 'infinity') > ${new Date(since).toISOString()}`
+  )).orderBy(outages.detectedAt, outages.id)
 }
 
 /** When each service's last outage ended, ms. */

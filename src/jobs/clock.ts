@@ -1,11 +1,13 @@
 // What the clock does: every instance marks the minutes it watches; one of them, the leader, rolls up and judges.
 import { floorTo, HOUR_MS, judgeGraceMs, MINUTE_MS, type Clock } from '../core/time.ts'
 import { LOCKS, tryHoldLock, type Connection, type Database, type HeldLock } from '../db/client.ts'
+import { retentionStart } from '../db/reports.ts'
 import { readCatalog } from '../db/services.ts'
 import { markWatched } from '../db/watched.ts'
 import { detect, loadJudging, type Judging } from './detect.ts'
 import { prune } from './prune.ts'
 import { continueRefold, startRefold, type Refold } from './rejudge.ts'
+import { rerunModerated } from './rerun.ts'
 import { rollup } from './rollup.ts'
 
 /** Real time between two ticks, ms: what a report waits at most, beside the rollup itself, to be in the curve. */
@@ -116,7 +118,8 @@ function leadJobs ({ database, connection, clock, retentionDays, onError }: Jobs
     const reach = Math.min(until, judging.judgedUntil + CATCH_UP_MS)
     if (!await detect(database, judging, services, reach)) throw new Error('Another instance has judged meanwhile.')
     if (judging.judgedUntil < until) return true
-    refold ??= await startRefold(database, services, clock.speed, clock.now())
+    await rerunModerated(database, judging, Date.parse(retentionStart(retentionDays, began)))
+    refold ??= await startRefold(database, judging, services, clock.speed, clock.now())
     if (refold === undefined) return false
     if (await continueRefold(database, refold, judging)) refold = undefined
     return true

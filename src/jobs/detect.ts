@@ -3,8 +3,8 @@
 import { setImmediate } from 'node:timers/promises'
 import { expectationsOf, sumExpectation } from '../core/curves.ts'
 import {
-  advance, decide, NETWORKS_MIN, newDetector, reviveState,
-  type Claim, type Decision, type DetectorState, type HourExpectation, type OutageFigures, type SeenCell, type Transition
+  advance, decide, NETWORKS_MIN, newDetector, reviveState, rule,
+  type Claim, type Decision, type DetectorState, type HourExpectation, type OutageFigures, type SeenCell, type SeenWindow, type Transition
 } from '../core/detector.ts'
 import { floorTo, HOUR_MS, MINUTE_MS } from '../core/time.ts'
 import { ALL, scopeKey, type OutageState } from '../core/vocabulary.ts'
@@ -16,6 +16,7 @@ import {
 } from '../db/detector.ts'
 import { insertOutageEvents, outageId, readOpenOutages, upsertOutage } from '../db/outages.ts'
 import { countNetworks } from '../db/reports.ts'
+import { readRulings, type StoredRuling } from '../db/rulings.ts'
 import { readCatalog, type Service } from '../db/services.ts'
 import type { DeviceImpact } from '../db/tables.ts'
 import { readServiceWatched, readWatched } from '../db/watched.ts'
@@ -28,34 +29,43 @@ const CHUNK_MINUTES_MAX = 60
 export interface Judging {
   judgedUntil: number
   states: Map<number, DetectorState>
+  /** Services whose checkpoint an earlier version wrote: they rest until they are judged again from their history on. */
+  outdated: Map<number, Checkpoint>
   openOutages: Map<number, string>
-  /** By service and scope: the start (ms) of a run that enough networks stood behind. A longer run has no fewer. */
-  heardSince: Map<string, number>
+  heard: Heard
 }
 
-/**
- * Reads where judging stands: the newest checkpoints, and folds into them what was judged since. What an earlier version
- * had learnt and this one cannot read is asked to be learnt anew from the windows that are kept.
- */
+/** By service and scope: the start (ms) of a run that enough networks stood behind. A longer run has no fewer. */
+type Heard = Map<string, number>
+
+/** Reads where judging stands: the newest checkpoints, and folds into them what was judged since. */
 export async function loadJudging (db: Db): Promise<Judging> {
   const judgedUntil = await findJudgedUntil(db)
   if (judgedUntil === undefined) throw new Error('Judging has not begun: the service marks its beginning when it starts.')
-  const checkpoints = await readCheckpoints(db)
   const services = [...(await readCatalog(db)).services.values()]
   const states = new Map<number, DetectorState>()
-  for (const { serviceId, state: stored } of checkpoints) {
-    const { state, outdated } = reviveState(stored)
-    states.set(serviceId, state)
-    if (outdated) await requestRejudge(db, serviceId, new Date(judgedUntil))
+  const since = new Map<number, number>()
+  const outdated = new Map<number, Checkpoint>()
+  for (const checkpoint of await readCheckpoints(db)) {
+    const { serviceId } = checkpoint
+    const revived = reviveState(checkpoint.state)
+    if (revived.outdated) {
+      outdated.set(serviceId, { ...checkpoint, state: revived.state })
+      await requestRejudge(db, serviceId, new Date(judgedUntil))
+    } else {
+      states.set(serviceId, revived.state)
+      since.set(serviceId, checkpoint.judgedUntil)
+    }
   }
-  const since = new Map(checkpoints.map(({ serviceId, judgedUntil }) => [serviceId, judgedUntil]))
   for (let from = Math.min(judgedUntil, ...since.values()); from < judgedUntil;) {
     const to = Math.min(floorTo(from, HOUR_MS) + HOUR_MS, judgedUntil)
     const chunk = await readChunk(db, from, to, services)
     const withheld = groupWithheld(await readWithheld(db, from, to))
+    const rulings = groupRulings(await readRulings(db, from, to - 1))
     for (let start = from; start < to; start += MINUTE_MS) {
       for (const [serviceId, state] of states) {
         if (start < since.get(serviceId)!) continue
+        for (const ruling of rulings.get(`${serviceId} ${start}`) ?? []) rule(state, ruling)
         advance(state, chunk.windowOf(serviceId, start))
         decide(state, withheld.get(`${serviceId} ${start}`) ?? NONE)
       }
@@ -63,7 +73,7 @@ export async function loadJudging (db: Db): Promise<Judging> {
     from = to
   }
   const openOutages = new Map((await readOpenOutages(db)).map(({ serviceId, id }) => [serviceId, id]))
-  return { judgedUntil, states, openOutages, heardSince: new Map() }
+  return { judgedUntil, states, outdated, openOutages, heard: new Map() }
 }
 
 const NONE: ReadonlySet<string> = new Set()
@@ -78,8 +88,18 @@ export function groupWithheld (rows: readonly Withheld[]): Map<string, Set<strin
   return grouped
 }
 
+/** Words in their order, by `<service> <minute>`. */
+export function groupRulings (rows: readonly StoredRuling[]): Map<string, StoredRuling[]> {
+  const grouped = new Map<string, StoredRuling[]>()
+  for (const row of rows) {
+    const key = `${row.serviceId} ${row.at}`
+    grouped.set(key, [...grouped.get(key) ?? [], row])
+  }
+  return grouped
+}
+
 /** What was seen in a stretch of minutes, ready to be asked by service and minute. */
-export interface Chunk { windowOf: (serviceId: number, start: number) => { start: number, watched: boolean, cells: readonly SeenCell[] } }
+export interface Chunk { windowOf: (serviceId: number, start: number) => SeenWindow }
 
 /** Reads what the detector judges in `[from, to)`: counts as seen, and which minutes somebody watched. */
 export async function readChunk (db: Db, from: number, to: number, services: readonly Service[], serviceId?: number): Promise<Chunk> {
@@ -113,25 +133,28 @@ function cellOf ({ region, device_class: deviceClass, working, degraded, down }:
 /** An outage as it stood last, and what was said of it on the way. */
 export interface Found { figures: OutageFigures, transitions: Transition[], networks: (number | undefined)[] }
 
+/** What judging one service found: its outages, what it now expects, and the claims that too few networks stood behind. */
+export interface Judged { found: Found[], expectations: { serviceId: number, expectation: HourExpectation }[], withheld: Withheld[] }
+
 /** What one chunk of judging has to write, all in one transaction. */
-interface Findings {
-  outages: Map<number, Found[]>
-  expectations: { serviceId: number, expectation: HourExpectation }[]
-  withheld: Withheld[]
+interface Findings extends Omit<Judged, 'found'> {
+  found: Map<number, Found[]>
   checkpoints: Checkpoint[]
+  /** How many words were obeyed: one more, and this was judged without it. */
+  rulings: number
 }
 
 /**
  * Judges every minute that ended by `until` (ms), in chunks that end at full hours.
- * `judging` is advanced in place. On a throw, or when another instance has judged meanwhile (false), it is spoilt:
- * load it again.
+ * `judging` is advanced in place. On a throw, or when another instance has judged or a moderator spoken meanwhile
+ * (false), it is spoilt: load it again.
  */
 export async function detect (database: Database, judging: Judging, services: readonly Service[], until: number): Promise<boolean> {
   while (judging.judgedUntil < until) {
     const from = judging.judgedUntil
     const to = Math.min(until, floorTo(from, HOUR_MS) + HOUR_MS, from + CHUNK_MINUTES_MAX * MINUTE_MS)
     const findings = await judgeChunk(database, judging, services, from, to)
-    const written = await transact(database, tx => writeFindings(tx, judging, services, findings, from, to))
+    const written = await transact(database, tx => writeFindings(tx, judging, findings, from, to))
     if (!written) return false
     judging.judgedUntil = to
   }
@@ -139,34 +162,59 @@ export async function detect (database: Database, judging: Judging, services: re
 }
 
 async function judgeChunk (db: Db, judging: Judging, services: readonly Service[], from: number, to: number): Promise<Findings> {
-  const findings: Findings = { outages: new Map(), expectations: [], withheld: [], checkpoints: [] }
+  const findings: Findings = { found: new Map(), expectations: [], withheld: [], checkpoints: [], rulings: 0 }
   for (const { id, expectedPerHour } of services) {
-    if (judging.states.has(id)) continue
-    const state = newDetector(expectedPerHour, 1)
+    const state = judging.states.get(id) ?? newDetector(expectedPerHour, 1)
+    if (judging.outdated.has(id) || (judging.states.has(id) && state.expectedPerHour === expectedPerHour)) continue
+    // A service that is new, or of which something else is expected now: a checkpoint is where either is read from.
+    state.expectedPerHour = expectedPerHour
     judging.states.set(id, state)
     findings.checkpoints.push({ serviceId: id, judgedUntil: from, state: structuredClone(state) })
   }
+  findings.rulings = await obey(db, judging, from, to)
   const chunk = await readChunk(db, from, to, services)
   for (let start = from; start < to; start += MINUTE_MS) {
     // Reports that come in meanwhile do not wait for an hour's judging.
     await setImmediate()
     for (const [serviceId, state] of judging.states) {
-      const { claims, expectation } = advance(state, chunk.windowOf(serviceId, start))
-      if (expectation !== null) findings.expectations.push({ serviceId, expectation })
-      const networks = await askNetworks(db, judging, serviceId, claims)
-      const tooFew = [...networks].filter(([, count]) => count < NETWORKS_MIN)
-      for (const [scope, count] of tooFew) findings.withheld.push({ serviceId, minute: start, scope, networks: count })
-      const decision = decide(state, new Set(tooFew.map(([scope]) => scope)))
-      if (decision.outage === null) continue
-      const found = findings.outages.get(serviceId) ?? []
-      noteDecision(found, decision, networks)
-      findings.outages.set(serviceId, found)
+      const found = findings.found.get(serviceId) ?? []
+      await judgeWindow(db, serviceId, state, chunk.windowOf(serviceId, start), { ...findings, found }, judging.heard)
+      if (found.length > 0) findings.found.set(serviceId, found)
     }
   }
   for (const [serviceId, state] of judging.states) {
     if (checkpointIsDue(serviceId, from, to)) findings.checkpoints.push({ serviceId, judgedUntil: to, state })
   }
   return findings
+}
+
+/**
+ * Obeys what moderators said since the last chunk, which is all right before this one: words are dated where judging
+ * stands. Their rows say so already. Returns how many there were.
+ */
+async function obey (db: Db, { states, openOutages }: Judging, from: number, to: number): Promise<number> {
+  const rulings = await readRulings(db, from, to - 1)
+  for (const ruling of rulings) {
+    const { serviceId, outageId, type } = ruling
+    const state = states.get(serviceId)
+    if (state === undefined) continue
+    rule(state, ruling)
+    if (type === 'open') openOutages.set(serviceId, outageId)
+    else if (type !== 'confirm') openOutages.delete(serviceId)
+  }
+  return rulings.length
+}
+
+/** Judges one window of one service: adds to `judged`, and moves `state` and `heard`, in place. */
+export async function judgeWindow (
+  db: Db, serviceId: number, state: DetectorState, window: SeenWindow, judged: Judged, heard: Heard
+): Promise<void> {
+  const { claims, expectation } = advance(state, window)
+  if (expectation !== null) judged.expectations.push({ serviceId, expectation })
+  const networks = await askNetworks(db, serviceId, state, claims, heard)
+  const tooFew = [...networks].filter(([, count]) => count < NETWORKS_MIN)
+  for (const [scope, count] of tooFew) judged.withheld.push({ serviceId, minute: window.start, scope, networks: count })
+  noteDecision(judged.found, decide(state, new Set(tooFew.map(([scope]) => scope))), networks)
 }
 
 /** Every service is checkpointed once an hour, at a minute of its own, so that no minute has to write them all. */
@@ -190,32 +238,30 @@ export function noteDecision (found: Found[], { outage, transitions }: Decision,
 }
 
 /** The networks behind each claim, by scope; one whose run is known to have enough is not counted again once confirmed. */
-async function askNetworks (db: Db, { states, heardSince }: Judging, serviceId: number, claims: readonly Claim[]): Promise<Map<string, number>> {
+async function askNetworks (db: Db, serviceId: number, state: DetectorState, claims: readonly Claim[], heard: Heard): Promise<Map<string, number>> {
   const networks = new Map<string, number>()
-  const confirmed = states.get(serviceId)?.outage?.figures.confirmedAt != null
+  const confirmed = state.outage?.figures.confirmedAt != null
   for (const { scope, since, until } of claims) {
     const key = scopeKey(scope)
-    const heard = heardSince.get(`${serviceId} ${key}`)
-    if (confirmed && heard !== undefined && since <= heard) continue
+    const heardFrom = heard.get(`${serviceId} ${key}`)
+    if (confirmed && heardFrom !== undefined && since <= heardFrom) continue
     const count = await countNetworks(db, serviceId, scope, since, until)
     networks.set(key, count)
-    if (count >= NETWORKS_MIN) heardSince.set(`${serviceId} ${key}`, since)
+    if (count >= NETWORKS_MIN) heard.set(`${serviceId} ${key}`, since)
   }
   return networks
 }
 
-async function writeFindings (
-  tx: Db, judging: Judging, services: readonly Service[], findings: Findings, from: number, to: number
-): Promise<boolean> {
+async function writeFindings (tx: Db, judging: Judging, findings: Findings, from: number, to: number): Promise<boolean> {
   if (!await moveJudgedUntil(tx, from, to)) return false
+  // A word takes the lock that the line above waits for: whatever was said is seen here.
+  if ((await readRulings(tx, from, to - 1)).length !== findings.rulings) return false
   if (findings.withheld.length > 0) await insertWithheld(tx, findings.withheld)
   await upsertBaselines(tx, findings.expectations)
-  for (const [serviceId, found] of findings.outages) {
-    const service = services.find(({ id }) => id === serviceId)
+  for (const [serviceId, found] of findings.found) {
     for (const { figures, transitions, networks } of found) {
       const id = judging.openOutages.get(serviceId) ?? outageId(figures.detectedAt)
-      const impact = service === undefined ? [] : await readDeviceImpact(tx, service, figures, to)
-      await upsertOutage(tx, serviceId, id, figures, impact, false)
+      await upsertOutage(tx, serviceId, id, figures, await readDeviceImpact(tx, serviceId, figures, to), false)
       await insertOutageEvents(tx, serviceId, id, transitions, networks)
       if (isClosed(figures.state)) judging.openOutages.delete(serviceId)
       else judging.openOutages.set(serviceId, id)
@@ -226,20 +272,20 @@ async function writeFindings (
   return true
 }
 
-function isClosed (state: OutageState): boolean {
+export function isClosed (state: OutageState): boolean {
   return state === 'resolved' || state === 'dismissed'
 }
 
 /** Whom an outage hits: counts and expectations by device class within its region, from its onset to its end or `to` (ms). */
-export async function readDeviceImpact (db: Db, service: Service, figures: OutageFigures, to: number): Promise<DeviceImpact[]> {
+export async function readDeviceImpact (db: Db, serviceId: number, figures: OutageFigures, to: number): Promise<DeviceImpact[]> {
   const from = figures.onsetAt
   const end = figures.resolvedAt ?? figures.dismissedAt ?? to
   const scope = { region: figures.scope.region, deviceClass: ALL }
-  const watched = await readServiceWatched(db, service.id, from, end)
-  const cells = await readDivided(db, service.id, 'device_class', scope, from, end)
+  const watched = await readServiceWatched(db, serviceId, from, end)
+  const cells = await readDivided(db, serviceId, 'device_class', scope, from, end)
   const keys = cells.map(({ key }) => scopeKey({ ...scope, deviceClass: key }))
-  const baselines = await readBaselines(db, service.id, keys, floorTo(from, HOUR_MS), end)
-  const within = await readWithin(db, service.id, 'device_class', scope, new Map(cells.map(({ key }) => [key, watched])))
+  const baselines = await readBaselines(db, serviceId, keys, floorTo(from, HOUR_MS), end)
+  const within = await readWithin(db, serviceId, 'device_class', scope, new Map(cells.map(({ key }) => [key, watched])))
   return cells.map(({ key }, index) => {
     const { expected } = sumExpectation(expectationsOf(baselines, keys[index]!), watched)
     return { deviceClass: key, down: within.get(key) ?? 0, expectedDown: expected }

@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { advance, decide, keepLifecycle, newDetector, type DetectorState, type SeenCell, type SeenWindow, type Transition } from '../../src/core/detector.ts'
+import { advance, decide, keepLifecycle, newDetector, rule, type DetectorState, type SeenCell, type SeenWindow, type Transition } from '../../src/core/detector.ts'
 import { HOUR_MS, MINUTE_MS } from '../../src/core/time.ts'
 import { scopeKey } from '../../src/core/vocabulary.ts'
-import { minute, poisson, revive, START } from './streams.ts'
+import { chance, draw, grid, learn, minute, poisson, revive, START } from './streams.ts'
 
 const NONE: ReadonlySet<string> = new Set()
 const EVERY_SCOPE = new Set(['*|*', 'CA|*', '*|iphone', 'CA|iphone'])
@@ -230,4 +230,45 @@ t.test('a lasting rise is learnt as the new normal in the end', async t => {
   judge(state, quiet(4 * 1440, 4 * 1440, 5, next).map(window => ({ ...window, cells: window.cells.map(cell => ({ ...cell, working: 0 })) })))
   t.ok(state.scopes[0]!.model.m[1] > 3, `now ${state.scopes[0]!.model.m[1]} a minute are expected`)
   t.ok(START % HOUR_MS === 0)
+})
+
+t.test('a moderator\'s word', async t => {
+  const at = 5 * 24 * 60
+  const alarmed = () => {
+    const state = learn(5, grid(['CA-ON'], ['iphone'], 0.05, 0.1), 3)()
+    judge(state, draw(at, 10, () => grid(['CA-ON'], ['iphone'], 5, 0), chance(1)))
+    return state
+  }
+  const end = minute(at + 10, []).start
+
+  t.test('ends what is open, and spends all evidence', async t => {
+    for (const [type, instant] of [['dismiss', 'dismissedAt'], ['resolve', 'resolvedAt']] as const) {
+      const state = alarmed()
+      const open = state.outage!.figures
+      t.strictSame(rule(state, { type, at: end, scope: null, onsetAt: null }), { ...open, state: `${type === 'dismiss' ? 'dismiss' : 'resolv'}ed`, [instant]: end })
+      t.equal(state.outage, null)
+      t.strictSame(new Set(state.scopes.flatMap(({ charts }) => charts.map(({ value, start }) => `${value} ${start}`))), new Set([`0 ${end}`]))
+      t.strictSame(judge(state, draw(at + 10, 30, () => grid(['CA-ON'], ['iphone'], 0.05, 0.1), chance(2))), [], 'what was said before alarms no more')
+      t.equal(rule(state, { type, at: end, scope: null, onsetAt: null }), null, 'said again it is about nothing')
+    }
+  })
+
+  t.test('opens where none is open, confirmed and in the scope that it names, and the calm ends it', async t => {
+    const state = learn(5, grid(['CA-ON'], ['iphone'], 0.05, 0.1), 3)()
+    const ruling = { type: 'open', at: minute(at, []).start, scope: { region: 'CA', deviceClass: '*' }, onsetAt: minute(at - 30, []).start } as const
+    t.match(rule(state, ruling), { state: 'confirmed', scope: ruling.scope, onsetAt: ruling.onsetAt, detectedAt: ruling.at, confirmedAt: ruling.at })
+    t.equal(rule(state, ruling), null, 'one at a time')
+    const said = judge(state, draw(at, 24 * 60, () => grid(['CA-ON'], ['iphone'], 0.05, 0.1), chance(4)))
+    t.strictSame(said.map(({ type }) => type), ['recovering', 'resolved'])
+  })
+
+  t.test('confirms what is suspected, and nothing else', async t => {
+    const state = alarmed()
+    state.outage!.figures.state = 'suspected'
+    state.outage!.figures.confirmedAt = null
+    t.match(rule(state, { type: 'confirm', at: end, scope: null, onsetAt: null }), { state: 'confirmed', confirmedAt: end })
+    const again = JSON.stringify(state)
+    t.equal(rule(state, { type: 'confirm', at: end + 60_000, scope: null, onsetAt: null }), null)
+    t.equal(JSON.stringify(state), again)
+  })
 })
