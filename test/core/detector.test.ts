@@ -3,7 +3,7 @@ import t from 'tap'
 import { advance, decide, keepLifecycle, newDetector, rule, type DetectorState, type SeenCell, type SeenWindow, type Transition } from '../../src/core/detector.ts'
 import { HOUR_MS, MINUTE_MS } from '../../src/core/time.ts'
 import { scopeKey } from '../../src/core/vocabulary.ts'
-import { chance, draw, grid, learn, minute, poisson, revive, START } from './streams.ts'
+import { draw, grid, learn, minute, poisson, revive, START } from './streams.ts'
 
 const NONE: ReadonlySet<string> = new Set()
 const EVERY_SCOPE = new Set(['*|*', 'CA|*', '*|iphone', 'CA|iphone'])
