@@ -78,6 +78,7 @@ create table moderated_reports (
   reason smallint,
   primary key (service_id, interval_at, report_id, action_id)
 );
+create index moderated_reports_action on moderated_reports (action_id);
 -- What a preview found, so that its action means the same reports whatever has come in since.
 create table previewed_reports (
   service_id integer not null,

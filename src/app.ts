@@ -6,7 +6,7 @@ import { floorTo, MINUTE_MS, type Clock } from './core/time.ts'
 import { openDatabase, retryConflicts, type Connection, type Database } from './db/client.ts'
 import { beginJudging } from './db/detector.ts'
 import { migrate } from './db/migrate.ts'
-import { importAgeMaxMs, insertReports, readVoices } from './db/reports.ts'
+import { importAgeMaxMs, insertReports, readVoices, retentionStart } from './db/reports.ts'
 import { ensureImportKey } from './db/salts.ts'
 import { beginWatching, markHistory, readCatalog, seedCatalog } from './db/services.ts'
 import { openHttp, type HttpOptions } from './http/server.ts'
@@ -18,6 +18,7 @@ import { holdVoices } from './ingest/voices.ts'
 import { openWriter, QUEUE_MAX } from './ingest/writer.ts'
 import { startJobs, type Jobs } from './jobs/clock.ts'
 import { prune } from './jobs/prune.ts'
+import { previewRerun } from './jobs/rerun.ts'
 
 /** How often the catalog is read again, and idle voices are forgotten, ms. */
 const REFRESH_MS = 10_000
@@ -57,6 +58,8 @@ export async function openApp (options: AppOptions): Promise<App> {
   // The writer's own connection: reads that wait for the pool do not hold up a commit.
   const ingest = openDatabase(connection, { onError, max: 4 })
   const jobsDatabase = openDatabase(connection, { onError, max: 3, answerTimeoutMs: 0, statementTimeoutMs: JOB_TIMEOUT_MS })
+
+  const moderation = openDatabase(connection, { onError, max: 2, answerTimeoutMs: 0, statementTimeoutMs: JOB_TIMEOUT_MS })
 
   const begun = floorTo(clock.now().getTime(), MINUTE_MS)
   await beginWatching(database, new Date(begun))
@@ -99,6 +102,8 @@ export async function openApp (options: AppOptions): Promise<App> {
     bulk: bulkStore(ingest, clock),
     summaries: holdSummaries(database, () => catalog, clock, monotonic),
     clock,
+    moderation,
+    previewRerun: (tx, serviceId, fromMinute) => previewRerun(tx, serviceId, fromMinute, Date.parse(retentionStart(retentionDays, clock.now()))),
     unreadiness: () => findUnreadiness(ingest, writer.depth()),
     logger,
     trustProxy: options.trustProxy,
@@ -114,7 +119,7 @@ export async function openApp (options: AppOptions): Promise<App> {
       await writer.drain()
       clearInterval(refreshing)
       await jobs.stop()
-      await Promise.all([database, ingest, jobsDatabase].map(open => open.close()))
+      await Promise.all([database, ingest, jobsDatabase, moderation].map(open => open.close()))
     }
   }
 }

@@ -15,19 +15,26 @@ const RECOUNT_SPAN_MS = DAY_MS
  * @returns the start (ms) of what is now up to date, or undefined when nothing was stale: -Infinity stands for all.
  */
 export async function recountStale (database: Database): Promise<number | undefined> {
-  return retryConflicts(() => transactUnderLock(database, LOCKS.rollup, async tx => {
-    const [range] = await tx.query<{ oldest: Date | null, newest: Date | null }>('select min(minute) as oldest, max(minute) as newest from stale_minutes')
-    if (range!.newest === null || range!.oldest === null) return undefined
-    const oldest = range!.oldest.getTime()
-    const from = Math.max(oldest, floorTo(range!.newest.getTime() - RECOUNT_SPAN_MS, INTERVAL_MS))
-    const span = [new Date(from).toISOString(), range!.newest.toISOString()]
-    await tx.query(RECOUNT, [...span, new Date(floorTo(from, INTERVAL_MS)).toISOString()])
-    await tx.query(`delete from windows using (select distinct service_id, minute from stale_minutes where minute between $1 and $2) s
-      where windows.service_id = s.service_id and windows.minute = s.minute and windows.minute between $1 and $2
-        and working = 0 and degraded = 0 and down = 0 and seen_working = 0 and seen_degraded = 0 and seen_down = 0`, span)
-    await tx.query('delete from stale_minutes where minute between $1 and $2', span)
-    return from === oldest ? -Infinity : from
-  }))
+  return retryConflicts(() => transactUnderLock(database, LOCKS.rollup, recountDay))
+}
+
+/** Recounts all stale minutes inside a transaction under the rollup's lock. */
+export async function recountAll (tx: Db): Promise<void> {
+  for (let from: number | undefined = 0; from !== undefined && from !== -Infinity;) from = await recountDay(tx)
+}
+
+async function recountDay (tx: Db): Promise<number | undefined> {
+  const [range] = await tx.query<{ oldest: Date | null, newest: Date | null }>('select min(minute) as oldest, max(minute) as newest from stale_minutes')
+  if (range!.newest === null || range!.oldest === null) return undefined
+  const oldest = range!.oldest.getTime()
+  const from = Math.max(oldest, floorTo(range!.newest.getTime() - RECOUNT_SPAN_MS, INTERVAL_MS))
+  const span = [new Date(from).toISOString(), range!.newest.toISOString()]
+  await tx.query(RECOUNT, [...span, new Date(floorTo(from, INTERVAL_MS)).toISOString()])
+  await tx.query(`delete from windows using (select distinct service_id, minute from stale_minutes where minute between $1 and $2) s
+    where windows.service_id = s.service_id and windows.minute = s.minute and windows.minute between $1 and $2
+      and working = 0 and degraded = 0 and down = 0 and seen_working = 0 and seen_degraded = 0 and seen_down = 0`, span)
+  await tx.query('delete from stale_minutes where minute between $1 and $2', span)
+  return from === oldest ? -Infinity : from
 }
 
 // The second half of the union zeroes cells that have lost all their reports.
@@ -117,6 +124,14 @@ export async function readWithin (
     group by 1`,
   [...scopeValues(scope), serviceId, all.map(({ key }) => key), starts, ends, starts.toSorted()[0], ends.toSorted().at(-1)])
   return new Map(rows.map(({ key, within }) => [key, within]))
+}
+
+/** Counts of one service over some of its minutes (ms), together. */
+export async function sumMinutes (db: Db, serviceId: number, minutes: readonly number[]): Promise<Tally> {
+  const [row] = await db.query<Tally>(`select coalesce(sum(working), 0)::integer as working, coalesce(sum(degraded), 0)::integer as degraded,
+    coalesce(sum(down), 0)::integer as down from windows where service_id = $1 and minute = any($2::timestamptz[])`,
+  [serviceId, minutes.map(minute => new Date(minute).toISOString())])
+  return row!
 }
 
 /** Counts of every service by minute over `[from, to)` (ms); what had no reports is missing. */

@@ -1,9 +1,11 @@
 // What all calls under /v1/admin share: nobody comes in without a token and a scope, and no change without its version.
 // What a call does stands in the file of its noun.
 import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { z } from 'zod'
 import { Fault } from '../core/faults.ts'
 import type { TokenScope } from '../core/vocabulary.ts'
 import type { Db } from '../db/client.ts'
+import type { Catalog } from '../db/services.ts'
 import { checkToken, hasTag, tagOf } from './guards.ts'
 import { answerUnknown, type MethodsOf } from './problems.ts'
 
@@ -50,4 +52,25 @@ export function checkMatch (request: FastifyRequest, current: object): void {
   const given = request.headers['if-match']
   if (given === undefined) throw new Fault('precondition-required', 'Send If-Match with the ETag that reading it gave.')
   if (!hasTag(given, tagOf(JSON.stringify(current)))) throw new Fault('precondition-failed', 'It was changed since you read it; read it again, then send your change with the new ETag.')
+}
+
+/** Why a moderator does something: told where it is told, and kept in the audit log. */
+export const Reason = z.string().trim().min(1).max(500)
+  // eslint-disable-next-line no-control-regex
+  .refine(text => !/[\u0000-\u001f\u007f]/.test(text) && text.isWellFormed(), 'Expected one line of text without control characters')
+
+/** A thing of the catalog by its slug, if one is asked for. @throws Fault `invalid`, naming the member */
+export function findNamed<Thing> (
+  things: ReadonlyMap<string, Thing>, slug: string | undefined, what: 'service' | 'device class', where: { pointer: string, in?: 'query' }
+): Thing | undefined {
+  if (slug === undefined) return undefined
+  const thing = things.get(slug)
+  if (thing !== undefined) return thing
+  const detail = `No ${what} is called "${slug}".`
+  throw new Fault('invalid', detail, { errors: [{ pointer: `${where.pointer}/${what.replace(' ', '_')}`, detail, ...(where.in === undefined ? {} : { in: where.in }) }] })
+}
+
+/** The slugs of services by their ids. */
+export function namesOf ({ services }: Catalog): Map<number, string> {
+  return new Map([...services.values()].map(({ id, slug }) => [id, slug]))
 }

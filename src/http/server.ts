@@ -20,11 +20,13 @@ import { curves } from './curves.ts'
 import { describeCalls, documentation } from './documentation.ts'
 import { dressAnswers, limitRequests, limitWaiting, tagAnswers, trustProxies, type Limit } from './guards.ts'
 import { operations } from './operations.ts'
+import { moderation, type PreviewRerun } from './moderation.ts'
 import { outages } from './outages.ts'
 import {
   answerBrokenRequest, answerProblems, answerUnknown, faultOf, faultOfZod, problemPages, readMethods, refuseConnection, sendFault,
   type MethodsOf
 } from './problems.ts'
+import { rawReports } from './raw-reports.ts'
 import { reports } from './reports.ts'
 import { services, type Summaries } from './services.ts'
 import { tokens } from './tokens.ts'
@@ -46,6 +48,9 @@ export interface HttpOptions {
   writer: Writer
   bulk: BulkStore
   summaries: Summaries
+  /** For what may take longer than an answer may: the work of moderators. */
+  moderation: Database
+  previewRerun: PreviewRerun
   clock: Clock
   unreadiness: () => Promise<string | undefined>
   logger: FastifyBaseLogger
@@ -131,6 +136,9 @@ export async function openHttp (options: HttpOptions): Promise<FastifyInstance> 
       tagAnswers(app)
       await app.register(tokens, { db, now })
       await app.register(audit, { db })
+      const lasting = { ...options, db: options.moderation }
+      await app.register(rawReports, lasting)
+      await app.register(moderation, lasting)
     }, { prefix: '/admin' })
   }, { prefix: '/v1' })
   await app.register(async app => {

@@ -26,6 +26,7 @@ const STATUSES: Record<string, number> = {
   'not-found': 404,
   'method-not-allowed': 405,
   'not-acceptable': 406,
+  conflict: 409,
   'precondition-failed': 412,
   'precondition-required': 428,
   'too-large': 413,

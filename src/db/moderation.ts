@@ -1,0 +1,217 @@
+// What moderators do with reports: which are meant, what was changed of them, and how that is taken back.
+import { and, desc, eq, lt, or } from 'drizzle-orm'
+import { DISPOSITIONS, type ModerationAction } from '../core/vocabulary.ts'
+import type { Db } from './client.ts'
+import type { Outage } from './outages.ts'
+import { conditionsOf, type ReportFilter } from './raw-reports.ts'
+import { moderationActions } from './tables.ts'
+
+export type StoredAction = typeof moderationActions.$inferSelect
+
+const [COUNTED, QUARANTINED, EXCLUDED] = [DISPOSITIONS.indexOf('counted'), DISPOSITIONS.indexOf('quarantined'), DISPOSITIONS.indexOf('excluded')]
+/** Keys in one statement. */
+const KEYS_PER_STATEMENT = 2_000
+/** How long an action may quote a preview, ms. */
+const PREVIEW_KEPT_MS = 3_600_000
+const NOBODY = '00000000-0000-0000-0000-000000000000'
+
+/** Names one report. */
+export interface ReportKey { serviceId: number, intervalAt: Date, id: string }
+
+/** A report that is meant, as it is, and as it will be: null when the action does not concern it. */
+export interface Meant extends ReportKey { minute: Date, disposition: number, reason: number | null, next: { disposition: number, reason: number | null } | null }
+
+/** What is meant: reports one by one, or all that a filter finds. */
+export type Selection = { keys: readonly ReportKey[] } | { filter: ReportFilter }
+
+const MEANT = 'r.service_id as "serviceId", r.interval_at as "intervalAt", r.id, r.minute, r.disposition, r.reason'
+
+/** The reports that are meant, at most `limit`. @param preview the stamp of one: only what it found. */
+export async function findMeant (tx: Db, selection: Selection, preview: Date | undefined, limit: number): Promise<ReportRow[]> {
+  const frozen = (put: (value: unknown) => string) => preview === undefined
+    ? ''
+    : `and exists (select from previewed_reports p where p.service_id = r.service_id and p.interval_at = r.interval_at and p.report_id = r.id and p.until = ${put(preview.toISOString())})`
+  if ('filter' in selection) {
+    const { text, values } = conditionsOf(selection.filter)
+    const put = (value: unknown) => `$${values.push(value)}`
+    return tx.query<ReportRow>(`select ${MEANT} from reports r where ${text} ${frozen(put)} limit ${put(limit)}`, values)
+  }
+  const found: ReportRow[] = []
+  for (const { serviceId, from, to, ids } of chunksOf(selection.keys)) {
+    const values: unknown[] = [serviceId, from, to, ids]
+    const put = (value: unknown) => `$${values.push(value)}`
+    found.push(...await tx.query<ReportRow>(`select ${MEANT} from reports r
+      where r.service_id = $1 and r.interval_at between $2 and $3 and r.id = any($4::uuid[]) ${frozen(put)}`, values))
+  }
+  return found
+}
+
+type ReportRow = Omit<Meant, 'next'>
+
+/** Keys of one service at a time, as few intervals apart as may be. */
+function * chunksOf (keys: readonly ReportKey[]): Generator<{ serviceId: number, from: string, to: string, ids: string[] }> {
+  const sorted = [...keys].sort((a, b) => a.serviceId - b.serviceId || a.intervalAt.getTime() - b.intervalAt.getTime())
+  for (let from = 0; from < sorted.length;) {
+    const { serviceId, intervalAt } = sorted[from]!
+    let to = from
+    while (to < sorted.length && to - from < KEYS_PER_STATEMENT && sorted[to]!.serviceId === serviceId) to++
+    yield { serviceId, from: intervalAt.toISOString(), to: sorted[to - 1]!.intervalAt.toISOString(), ids: sorted.slice(from, to).map(({ id }) => id) }
+    from = to
+  }
+}
+
+/** What an action makes of each report: exclusion of what is not yet, release of what is held back, restoration of what was excluded. */
+export async function planAction (tx: Db, action: ModerationAction, rows: readonly ReportRow[]): Promise<Meant[]> {
+  if (action === 'exclude') {
+    return rows.map(row => ({ ...row, next: row.disposition === EXCLUDED ? null : { disposition: EXCLUDED, reason: row.reason } }))
+  }
+  if (action === 'release') {
+    return rows.map(row => ({ ...row, next: row.disposition === QUARANTINED ? { disposition: COUNTED, reason: null } : null }))
+  }
+  const excluded = rows.filter(({ disposition }) => disposition === EXCLUDED)
+  const was = new Map<string, { disposition: number, reason: number | null }>()
+  for (const { serviceId, from, to, ids } of chunksOf(excluded)) {
+    const noted = await tx.query<{ report_id: string, disposition: number, reason: number | null }>(`
+      select distinct on (m.interval_at, m.report_id) m.report_id, m.disposition, m.reason
+      from moderated_reports m join moderation_actions a on a.id = m.action_id
+      where m.service_id = $1 and m.interval_at between $2 and $3 and m.report_id = any($4::uuid[])
+        and a.reverted_at is null and m.disposition <> ${EXCLUDED}
+      order by m.interval_at, m.report_id, m.action_id desc`, [serviceId, from, to, ids])
+    for (const { report_id: id, disposition, reason } of noted) was.set(id, { disposition, reason })
+  }
+  return rows.map(row => ({ ...row, next: row.disposition === EXCLUDED ? was.get(row.id) ?? { disposition: COUNTED, reason: null } : null }))
+}
+
+/** Notes each report as it is under the action, changes it, and marks its minute stale. */
+export async function changeReports (tx: Db, actionId: string, changes: readonly Meant[]): Promise<void> {
+  for (const { serviceId, from, to, ids } of chunksOf(changes)) {
+    await tx.query(`insert into moderated_reports (service_id, action_id, interval_at, report_id, disposition, reason)
+      select service_id, $5, interval_at, id, disposition, reason from reports
+      where service_id = $1 and interval_at between $2 and $3 and id = any($4::uuid[])`, [serviceId, from, to, ids, actionId])
+  }
+  for (const alike of groupBy(changes, ({ next }) => `${next!.disposition} ${next!.reason}`)) {
+    const { disposition, reason } = alike[0]!.next!
+    for (const { serviceId, from, to, ids } of chunksOf(alike)) {
+      await tx.query(`update reports set disposition = $5, reason = $6
+        where service_id = $1 and interval_at between $2 and $3 and id = any($4::uuid[])`, [serviceId, from, to, ids, disposition, reason])
+    }
+  }
+  await markStale(tx, changes)
+}
+
+async function markStale (tx: Db, rows: readonly Pick<Meant, 'serviceId' | 'minute'>[]): Promise<void> {
+  for (const [serviceId, minutes] of minutesOf(rows)) {
+    await tx.query('insert into stale_minutes (service_id, minute) select $1, unnest($2::timestamptz[])',
+      [serviceId, minutes.map(minute => new Date(minute).toISOString())])
+  }
+}
+
+/** The distinct minutes (ms) of some reports, ascending, by service. */
+export function minutesOf (rows: readonly Pick<Meant, 'serviceId' | 'minute'>[]): Map<number, number[]> {
+  const minutes = new Map<number, Set<number>>()
+  for (const { serviceId, minute } of rows) minutes.set(serviceId, (minutes.get(serviceId) ?? new Set()).add(minute.getTime()))
+  return new Map([...minutes].sort(([a], [b]) => a - b).map(([serviceId, found]) => [serviceId, [...found].sort((a, b) => a - b)]))
+}
+
+function groupBy<T> (items: readonly T[], keyOf: (item: T) => string): T[][] {
+  const groups = new Map<string, T[]>()
+  for (const item of items) {
+    const key = keyOf(item)
+    const group = groups.get(key)
+    if (group === undefined) groups.set(key, [item])
+    else group.push(item)
+  }
+  return [...groups.values()]
+}
+
+/** Keeps what a preview found under a stamp of its own, at or just after `now`, for an hour. */
+export async function keepPreview (tx: Db, keys: readonly ReportKey[], now: Date): Promise<Date> {
+  await tx.query('delete from previewed_reports where until < $1', [new Date(now.getTime() - PREVIEW_KEPT_MS).toISOString()])
+  let stamp = now
+  // One row of no service says that there was such a preview, which may have found nothing.
+  const take = () => tx.query(`insert into previewed_reports (service_id, until, interval_at, report_id) values (0, $1, 'epoch', $2)
+    on conflict do nothing returning until`, [stamp.toISOString(), NOBODY])
+  while ((await take()).length === 0) stamp = new Date(stamp.getTime() + 1)
+  for (let from = 0; from < keys.length; from += KEYS_PER_STATEMENT) {
+    const chunk = keys.slice(from, from + KEYS_PER_STATEMENT)
+    await tx.query(`insert into previewed_reports (service_id, until, interval_at, report_id)
+      select service_id, $1, interval_at, report_id from unnest($2::integer[], $3::timestamptz[], $4::uuid[]) as p(service_id, interval_at, report_id)`,
+    [stamp.toISOString(), chunk.map(({ serviceId }) => serviceId), chunk.map(({ intervalAt }) => intervalAt.toISOString()), chunk.map(({ id }) => id)])
+  }
+  return stamp
+}
+
+/** Whether a stamp is that of a preview that is still kept. */
+export async function hasPreview (db: Db, stamp: Date): Promise<boolean> {
+  const rows = await db.query('select 1 from previewed_reports where service_id = 0 and until = $1', [stamp.toISOString()])
+  return rows.length > 0
+}
+
+export async function insertAction ({ orm }: Db, action: StoredAction): Promise<void> {
+  await orm.insert(moderationActions).values(action)
+}
+
+/** One action; `for update` holds it until the transaction ends. */
+export async function findAction ({ orm }: Db, id: string, lock?: 'for update'): Promise<StoredAction | undefined> {
+  const query = orm.select().from(moderationActions).where(eq(moderationActions.id, id))
+  const [action] = lock === undefined ? await query : await query.for('update')
+  return action
+}
+
+/** Actions, newest first, from after `before` on. */
+export async function readActions ({ orm }: Db, limit: number, before?: { createdAt: Date, id: string }): Promise<StoredAction[]> {
+  const { createdAt, id } = moderationActions
+  return orm.select().from(moderationActions)
+    .where(before === undefined ? undefined : or(lt(createdAt, before.createdAt), and(eq(createdAt, before.createdAt), lt(id, before.id))))
+    .orderBy(desc(createdAt), desc(id)).limit(limit)
+}
+
+/** Later actions that still stand and touched some of the same reports: up to three of their ids. */
+export async function findLaterActions (tx: Db, action: StoredAction): Promise<string[]> {
+  const rows = await tx.query<{ id: string }>(`select distinct a.id from moderated_reports m
+      join moderated_reports n on n.service_id = m.service_id and n.interval_at = m.interval_at and n.report_id = m.report_id and n.action_id <> m.action_id
+      join moderation_actions a on a.id = n.action_id
+    where m.action_id = $1 and a.reverted_at is null and (a.created_at, a.id) > ($2, $1) limit 3`, [action.id, action.createdAt.toISOString()])
+  return rows.map(({ id }) => id)
+}
+
+/** Gives every report of an action back what was noted of it, marks their minutes stale, and says which they are (of those still kept). */
+export async function takeBack (tx: Db, { id }: StoredAction, now: Date): Promise<Pick<Meant, 'serviceId' | 'minute'>[]> {
+  const rows = await tx.query<{ serviceId: number, minute: Date }>(`update reports r set disposition = m.disposition, reason = m.reason
+    from moderated_reports m where m.action_id = $1
+      and r.service_id = m.service_id and r.interval_at = m.interval_at and r.id = m.report_id
+    returning r.service_id as "serviceId", r.minute`, [id])
+  await tx.query('update moderation_actions set reverted_at = $2 where id = $1', [id, now.toISOString()])
+  await markStale(tx, rows)
+  return rows
+}
+
+/** The rows of some outages of one service as JSON texts, to be put back. */
+export async function keepOutages (tx: Db, serviceId: number, ids: readonly string[]): Promise<string[]> {
+  const rows = await tx.query<{ row: string }>('select row_to_json(o)::text as row from outages o where service_id = $1 and id = any($2::uuid[])', [serviceId, ids])
+  return rows.map(({ row }) => row)
+}
+
+/**
+ * Puts rows of outages back as they were kept. One that was open stays as it is while another of its service is: judging
+ * again, which follows, tells them apart. @returns those that had changed.
+ */
+export async function restoreOutages (tx: Db, rows: readonly string[]): Promise<Pick<Outage, 'serviceId' | 'id' | 'state'>[]> {
+  const restored: Pick<Outage, 'serviceId' | 'id' | 'state'>[] = []
+  for (const row of rows) {
+    restored.push(...await tx.query<Pick<Outage, 'serviceId' | 'id' | 'state'>>(`
+      with kept as (select * from json_populate_record(null::outages, $1::json))
+      update outages o set (${OUTAGE_COLUMNS}) = (select ${OUTAGE_COLUMNS} from kept)
+      from kept k where o.service_id = k.service_id and o.id = k.id and o.state <> k.state
+        and not (k.state in ('suspected', 'confirmed', 'recovering') and exists (
+          select from outages x where x.service_id = k.service_id and x.id <> k.id and x.state in ('suspected', 'confirmed', 'recovering')))
+      returning o.service_id as "serviceId", o.id, o.state`, [row]))
+    await tx.query(`with kept as (select * from json_populate_record(null::outages, $1::json))
+      update outages o set (${OUTAGE_COLUMNS}) = (select ${OUTAGE_COLUMNS} from kept)
+      from kept k where o.service_id = k.service_id and o.id = k.id and o.state = k.state`, [row])
+  }
+  return restored
+}
+
+const OUTAGE_COLUMNS = `region, device_class, state, severity, onset_at, onset_from, onset_to, detected_at, confirmed_at, recovering_at, resolved_at,
+  dismissed_at, peak_start, peak_down, peak_expected, device_impact, retrospective, affected_share, merged_into, withdrawn`
