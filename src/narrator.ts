@@ -122,7 +122,7 @@ export class Narrator {
     const at = Date.parse(entry.at)
     const page = outage.service === FAILING ? `; ${pageAt(at)}` : '; nothing fails there in this story: a false alarm'
     const start = `${timeOf(at)}   ${name} ${entry.type}`
-    if (entry.reading === undefined || (entry.type !== 'suspected' && entry.type !== 'confirmed')) return `${start}: ${entry.text}`
+    if (entry.reading === null || (entry.type !== 'suspected' && entry.type !== 'confirmed')) return `${start}: ${entry.text}`
     return `${start}: ${againstNormal(entry.reading.down, entry.reading.expected)}${page}`
   }
 

@@ -150,7 +150,7 @@ export function step (open: OpenOutage | null, own: Standing | null, judged: Jud
 export function openByWord (scope: Scope, onsetAt: number, at: number): OpenOutage {
   const decidedAt = Math.max(at, onsetAt)
   const figures = blankFigures(scope, { onsetAt, onsetFrom: onsetAt, onsetTo: onsetAt }, decidedAt, at)
-  return blankOutage(scope, { ...figures, state: 'confirmed', confirmedAt: decidedAt })
+  return blankOutage(scope, { ...figures, state: 'confirmed', confirmedAt: decidedAt, peak: { start: at, down: 0, expected: 0 } })
 }
 
 function isOver ({ calm, sumY, sumUpper }: OpenOutage): boolean {

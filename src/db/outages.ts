@@ -106,10 +106,30 @@ export async function readOutages ({ orm }: Db, filter: OutageFilter, limit: num
   return orm.select().from(outages).where(and(...conditions)).orderBy(desc(outages.detectedAt), desc(outages.id)).limit(limit)
 }
 
-/** One outage by its id alone. */
-export async function findOutage ({ orm }: Db, id: string): Promise<Outage | undefined> {
-  const [row] = await orm.select().from(outages).where(eq(outages.id, id))
+/** One outage by its id alone; `for update` holds it until the transaction ends. */
+export async function findOutage ({ orm }: Db, id: string, lock?: 'for update'): Promise<Outage | undefined> {
+  const query = orm.select().from(outages).where(eq(outages.id, id))
+  const [row] = lock === undefined ? await query : await query.for('update')
   return row
+}
+
+/** Changes the row of an outage by a moderator's word, and returns it as it is now. */
+export async function updateOutage (
+  { orm }: Db, { serviceId, id }: Pick<Outage, 'serviceId' | 'id'>,
+  change: Partial<Pick<Outage, 'state' | 'confirmedAt' | 'resolvedAt' | 'dismissedAt' | 'mergedInto'>>
+): Promise<Outage> {
+  const [row] = await orm.update(outages).set(change).where(and(eq(outages.serviceId, serviceId), eq(outages.id, id))).returning()
+  return row!
+}
+
+/** With which outages each of some was merged, either way, by outage. */
+export async function readMerged ({ orm }: Db, rows: readonly Pick<Outage, 'serviceId' | 'id' | 'mergedInto'>[]): Promise<Map<string, string[]>> {
+  if (rows.length === 0) return new Map()
+  const into = await orm.select({ id: outages.id, mergedInto: outages.mergedInto }).from(outages).where(and(
+    inArray(outages.serviceId, rows.map(({ serviceId }) => serviceId)), inArray(outages.mergedInto, rows.map(({ id }) => id))
+  )).orderBy(outages.detectedAt, outages.id)
+  return new Map(rows.map(({ id, mergedInto }) =>
+    [id, [...mergedInto === null ? [] : [mergedInto], ...into.filter(row => row.mergedInto === id).map(row => row.id)]]))
 }
 
 /** A service's outages that touch `[from, to)`, ascending by onset. */

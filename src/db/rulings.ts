@@ -3,20 +3,20 @@ import { v7 as uuid7 } from 'uuid'
 import type { Ruling } from '../core/detector.ts'
 import type { RulingType, Scope } from '../core/vocabulary.ts'
 import type { Db } from './client.ts'
+import { lockJudging } from './detector.ts'
 
 /** A word as it is stored: about one outage of one service. */
 export interface StoredRuling extends Ruling { serviceId: number, outageId: string }
 
 /**
  * Writes a word down. Call it before anything is locked or read of the outage: from here to the end of the transaction
- * no minute is judged, so that the row stands as judging left it.
+ * no minute is judged and nobody else speaks, so that the row stands as it was left.
  * @returns the start (ms) of the window before which it counts: all before is judged.
  */
 export async function insertRuling (
   tx: Db, ruling: { serviceId: number, outageId: string, type: RulingType, scope: Scope | null, onsetAt: number | null }
 ): Promise<number> {
-  const [judging] = await tx.query<{ judged_until: Date }>('select judged_until from judging for share')
-  const minute = judging!.judged_until
+  const minute = new Date(await lockJudging(tx))
   await tx.query(`insert into rulings (service_id, minute, id, outage_id, type, region, device_class, onset_at)
     values ($1, $2, $3, $4, $5, $6, $7, $8)`,
   [ruling.serviceId, minute.toISOString(), uuid7(), ruling.outageId, ruling.type, ruling.scope?.region ?? null, ruling.scope?.deviceClass ?? null,

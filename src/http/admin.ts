@@ -54,10 +54,16 @@ export function checkMatch (request: FastifyRequest, current: object): void {
   if (!hasTag(given, tagOf(JSON.stringify(current)))) throw new Fault('precondition-failed', 'It was changed since you read it; read it again, then send your change with the new ETag.')
 }
 
-/** Why a moderator does something: told where it is told, and kept in the audit log. */
-export const Reason = z.string().trim().min(1).max(500)
+/** A line of text that a person wrote, of at most so many characters. */
+export const oneLine = (max: number) => z.string().trim().min(1).max(max)
   // eslint-disable-next-line no-control-regex
   .refine(text => !/[\u0000-\u001f\u007f]/.test(text) && text.isWellFormed(), 'Expected one line of text without control characters')
+
+/** Why a moderator does something: told where it is told, and kept in the audit log. */
+export const Reason = oneLine(500)
+
+/** An address on the web that people may follow. */
+export const WebAddress = z.url({ protocol: /^https?$/, message: 'Expected an http or https address' }).max(2_000)
 
 /** A thing of the catalog by its slug, if one is asked for. @throws Fault `invalid`, naming the member */
 export function findNamed<Thing> (

@@ -1,10 +1,12 @@
 // Outages with their timelines, as the API tells them.
 import { z } from 'zod'
+import { leadTime } from '../core/acknowledgements.ts'
 import type { Reading as CoreReading } from '../core/detector.ts'
 import { Fault } from '../core/faults.ts'
 import { ACTORS, EVENT_TYPES, OUTAGE_STATES } from '../core/vocabulary.ts'
+import { readFirstAcknowledgements, type Acknowledgement } from '../db/acknowledgements.ts'
 import type { Db } from '../db/client.ts'
-import { findOutage, readOutageEvents, readOutages, type Outage as OutageRow, type OutageEvent } from '../db/outages.ts'
+import { findOutage, readMerged, readOutageEvents, readOutages, type Outage as OutageRow, type OutageEvent } from '../db/outages.ts'
 import type { Catalog, Service } from '../db/services.ts'
 import { at, At, atOrNull, BRIEFLY, Instant, pageOf, PageQuery, readCursor, Slug, Workaround, writeCursor, type Routes } from './schemas.ts'
 
@@ -25,7 +27,7 @@ const Reading = z.object({
   score: z.number(),
   chart: z.string(),
   since: At,
-  networks: z.int().optional().describe('Distinct networks behind the reports, when they were counted')
+  networks: z.int().nullable().describe('Distinct networks behind the reports, when they were counted')
 })
 
 const TimelineEntry = z.object({
@@ -35,7 +37,7 @@ const TimelineEntry = z.object({
   state: z.enum(OUTAGE_STATES),
   actor: z.enum(ACTORS),
   text: z.string(),
-  reading: Reading.optional()
+  reading: Reading.nullable().describe('Of the detector\'s entries')
 })
 
 export const OutageItem = OutageRef.extend({
@@ -55,7 +57,7 @@ export const OutageItem = OutageRef.extend({
   disputed: z.boolean(),
   retrospective: z.boolean().describe('Found in imported history'),
   cause: z.string().nullable(),
-  related: z.array(z.uuid()),
+  related: z.array(z.uuid()).describe('Those that a moderator merged with it'),
   workarounds: z.array(Workaround)
 }).meta({ id: 'OutageItem' })
 
@@ -80,7 +82,22 @@ export function stateSince (row: OutageRow): number {
   return (since[row.state] ?? row.detectedAt).getTime()
 }
 
-function describeOutage (row: OutageRow, service: Service): z.infer<typeof OutageItem> {
+/** What others than the detector said of some outages, by outage. */
+interface Beside { acknowledgements: Map<string, Acknowledgement>, merged: Map<string, string[]> }
+
+async function readBeside (db: Db, rows: readonly OutageRow[]): Promise<Beside> {
+  const [acknowledgements, merged] = await Promise.all([readFirstAcknowledgements(db, rows), readMerged(db, rows)])
+  return { acknowledgements, merged }
+}
+
+/** One outage as the API tells it whole. */
+export async function readWhole (db: Db, row: OutageRow, service: Service): Promise<z.infer<typeof Outage>> {
+  const [beside, events] = await Promise.all([readBeside(db, [row]), readOutageEvents(db, row.serviceId, [row.id])])
+  return { ...describeOutage(row, service, beside), timeline: events.map(describeEvent) }
+}
+
+function describeOutage (row: OutageRow, service: Service, { acknowledgements, merged }: Beside): z.infer<typeof OutageItem> {
+  const acknowledgement = acknowledgements.get(row.id)
   const fallbacks = new Map(service.fallbacks.map(({ deviceClass, fallback }) => [deviceClass, fallback]))
   return {
     ...describeOutageRef(row, service.slug),
@@ -96,22 +113,24 @@ function describeOutage (row: OutageRow, service: Service): z.infer<typeof Outag
         device_class: deviceClass, down, expected_down: expectedDown, fallback: fallbacks.get(deviceClass) ?? null
       }))
       .sort((a, b) => Number(a.fallback !== null) - Number(b.fallback !== null) || b.down - a.down),
-    acknowledgement: null,
-    lead_time_s: null,
+    acknowledgement: acknowledgement === undefined
+      ? null
+      : { source: acknowledgement.source, published_at: at(acknowledgement.publishedAt), url: acknowledgement.url },
+    lead_time_s: acknowledgement === undefined ? null : leadTime(acknowledgement.publishedAt.getTime(), row.detectedAt.getTime()),
     disputed: false,
     retrospective: row.retrospective,
     cause: null,
-    related: [],
+    related: merged.get(row.id) ?? [],
     workarounds: []
   }
 }
 
 function describeEvent ({ id, at: instant, type, state, actor, text, reading }: OutageEvent): z.infer<typeof TimelineEntry> {
-  return { id, at: at(instant), type, state, actor, text, ...(reading === null ? {} : { reading: describeReading(reading) }) }
+  return { id, at: at(instant), type, state, actor, text, reading: reading === null ? null : describeReading(reading) }
 }
 
-function describeReading ({ since, ...reading }: CoreReading & { networks?: number }): z.infer<typeof Reading> {
-  return { ...reading, since: at(new Date(since)) }
+function describeReading ({ since, networks = null, ...reading }: CoreReading & { networks?: number | null }): z.infer<typeof Reading> {
+  return { ...reading, since: at(new Date(since)), networks }
 }
 
 const ListQuery = z.strictObject({
@@ -152,8 +171,9 @@ export const outages: Routes<{ db: Db, catalog: () => Catalog }> = async (app, {
     const page = rows.slice(0, query.limit)
     const last = page.at(-1)
     reply.header('cache-control', BRIEFLY)
+    const beside = await readBeside(db, page)
     return {
-      items: page.map(row => describeOutage(row, serviceOf(row))),
+      items: page.map(row => describeOutage(row, serviceOf(row), beside)),
       next_cursor: rows.length > page.length && last !== undefined ? writeCursor([last.detectedAt.toISOString(), last.id]) : null
     }
   })
@@ -164,7 +184,6 @@ export const outages: Routes<{ db: Db, catalog: () => Catalog }> = async (app, {
     const row = await findOutage(db, params.id)
     if (row === undefined) throw new Fault('not-found', 'No outage has this id; GET /v1/outages lists them.')
     reply.header('cache-control', BRIEFLY)
-    const events = await readOutageEvents(db, row.serviceId, [row.id])
-    return { ...describeOutage(row, serviceOf(row)), timeline: events.map(describeEvent) }
+    return readWhole(db, row, serviceOf(row))
   })
 }

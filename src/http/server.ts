@@ -12,6 +12,7 @@ import type { Catalog } from '../db/services.ts'
 import type { BulkStore } from '../ingest/bulk.ts'
 import type { ImportIntake, Intake } from '../ingest/intake.ts'
 import type { Writer } from '../ingest/writer.ts'
+import { acknowledgements } from './acknowledgements.ts'
 import { guardAdmin } from './admin.ts'
 import { audit } from './audit.ts'
 import { batches } from './batches.ts'
@@ -28,6 +29,7 @@ import {
 } from './problems.ts'
 import { rawReports } from './raw-reports.ts'
 import { reports } from './reports.ts'
+import { rulings } from './rulings.ts'
 import { services, type Summaries } from './services.ts'
 import { tokens } from './tokens.ts'
 import { vocabularies } from './vocabularies.ts'
@@ -139,6 +141,8 @@ export async function openHttp (options: HttpOptions): Promise<FastifyInstance> 
       const lasting = { ...options, db: options.moderation }
       await app.register(rawReports, lasting)
       await app.register(moderation, lasting)
+      await app.register(rulings, options)
+      await app.register(acknowledgements, options)
     }, { prefix: '/admin' })
   }, { prefix: '/v1' })
   await app.register(async app => {
