@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import { INTERVAL_MS } from './core/reports.ts'
 import { floorTo, MINUTE_MS, type Clock } from './core/time.ts'
+import { readBlocksInForce } from './db/blocks.ts'
 import { openDatabase, retryConflicts, type Connection, type Database } from './db/client.ts'
 import { beginJudging } from './db/detector.ts'
 import { migrate } from './db/migrate.ts'
@@ -11,6 +12,7 @@ import { ensureImportKey } from './db/salts.ts'
 import { beginWatching, markHistory, readCatalog, seedCatalog } from './db/services.ts'
 import { openHttp, type HttpOptions } from './http/server.ts'
 import { holdSummaries } from './http/services.ts'
+import { compileBlocks } from './ingest/blocks.ts'
 import type { BulkStore } from './ingest/bulk.ts'
 import { openImportIntake, openIntake } from './ingest/intake.ts'
 import { holdSalts } from './ingest/salts.ts'
@@ -20,7 +22,7 @@ import { startJobs, type Jobs } from './jobs/clock.ts'
 import { prune } from './jobs/prune.ts'
 import { previewRerun } from './jobs/rerun.ts'
 
-/** How often the catalog is read again, and idle voices are forgotten, ms. */
+/** How often the catalog and the blocks are read again, and idle voices are forgotten, ms. */
 const REFRESH_MS = 10_000
 /** A statement of the jobs may take this long: a recount of a whole day, ms. */
 const JOB_TIMEOUT_MS = 60_000
@@ -69,12 +71,18 @@ export async function openApp (options: AppOptions): Promise<App> {
   // An interval may be hundreds of thousands of rows: reading it takes longer than an answer may.
   const voices = holdVoices((intervalAt, serviceId) => readVoices(jobsDatabase, intervalAt, serviceId), clock.now().getTime(), monotonic)
   await voices.rebuild(floorTo(clock.now().getTime(), INTERVAL_MS))
+  const salts = holdSalts(ingest)
+  let blocks = compileBlocks([])
+  const refreshBlocks = async () => { blocks = compileBlocks(await readBlocksInForce(database, clock.now())) }
+  await refreshBlocks()
   const refreshing = setInterval(() => {
     voices.tidy()
+    salts.tidy(clock.now().getTime())
+    refreshBlocks().catch(err => logger.warn({ err }, 'the blocks could not be read again'))
     readCatalog(database).then(read => { catalog = read }, err => logger.warn({ err }, 'the catalog could not be read again'))
   }, REFRESH_MS)
 
-  const intake = openIntake({ catalog: () => catalog, salts: holdSalts(ingest), voices, clock })
+  const intake = openIntake({ catalog: () => catalog, blocks: () => blocks, salts, voices, clock })
   const importIntake = openImportIntake({
     catalog: () => catalog,
     importKey: await ensureImportKey(database, randomBytes(IMPORT_KEY_BYTES)),
@@ -103,6 +111,7 @@ export async function openApp (options: AppOptions): Promise<App> {
     summaries: holdSummaries(database, () => catalog, clock, monotonic),
     clock,
     moderation,
+    refreshBlocks,
     previewRerun: (tx, serviceId, fromMinute) => previewRerun(tx, serviceId, fromMinute, Date.parse(retentionStart(retentionDays, clock.now()))),
     unreadiness: () => findUnreadiness(ingest, writer.depth()),
     logger,

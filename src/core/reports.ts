@@ -31,6 +31,8 @@ export interface NewReport {
   /** 32 hex digits; null for an import: the relay answers for its networks. */
   network: string | null
   disposition: number
+  /** Why it is quarantined, by code; null when it is not. */
+  reason: number | null
   comment: string | null
   /** Of a minute before we began to watch the service: never late. */
   history: boolean

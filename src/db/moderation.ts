@@ -215,3 +215,8 @@ export async function restoreOutages (tx: Db, rows: readonly string[]): Promise<
 
 const OUTAGE_COLUMNS = `region, device_class, state, severity, onset_at, onset_from, onset_to, detected_at, confirmed_at, recovering_at, resolved_at,
   dismissed_at, peak_start, peak_down, peak_expected, device_impact, retrospective, affected_share, merged_into, withdrawn`
+
+/** Forgets what was noted of reports of intervals before `before`, an ISO date: they are gone. */
+export async function pruneModerated (db: Db, before: string): Promise<void> {
+  await db.query('delete from moderated_reports where interval_at < $1', [`${before}T00:00:00Z`])
+}

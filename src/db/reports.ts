@@ -7,7 +7,7 @@ import type { Db } from './client.ts'
 
 const COUNTED = DISPOSITIONS.indexOf('counted')
 const DEGRADED = VERDICTS.indexOf('degraded')
-const COLUMNS = 12
+const COLUMNS = 13
 
 /**
  * Commits reports as one statement, which also marks their minutes stale: multi-row `values`, so that it distributes
@@ -29,7 +29,7 @@ export async function insertReports (db: Db, reports: readonly NewReport[], spee
     }
     before = report
     values.push(report.serviceId, isoMinute(report.intervalAt), report.id, minute, report.region, report.deviceClass,
-      report.verdict, report.symptom, report.impact, report.network === null ? null : `\\x${report.network}`, report.disposition, isLate(report, speed, now))
+      report.verdict, report.symptom, report.impact, report.network === null ? null : `\\x${report.network}`, report.disposition, isLate(report, speed, now), report.reason)
   }
   // Padded to a power of two with marks that are already there, so that few statements need preparing.
   const padded = [...marks.values()]
@@ -39,7 +39,9 @@ export async function insertReports (db: Db, reports: readonly NewReport[], spee
 
   const spoken = sorted.filter(({ comment }) => comment !== null)
   for (const report of spoken) {
-    values.push(report.serviceId, isoMinute(report.intervalAt), report.id, uuid7({ msecs: now.getTime() }), report.comment, now.toISOString())
+    // An id that told the moment would outlive the tie to the report.
+    const id = uuid7({ msecs: floorTo(now.getTime(), DAY_MS) })
+    values.push(report.serviceId, isoMinute(report.intervalAt), report.id, id, report.comment, isoMinute(floorTo(now.getTime(), MINUTE_MS)))
   }
   const text = insertStatement(sorted.length, markCount, spoken.length)
   // Odd shapes are sent unprepared: each prepared one stays on its connection.
@@ -58,7 +60,7 @@ function insertStatement (reportCount: number, markCount: number, commentCount: 
   const rows = (count: number, width: number) => Array.from({ length: count }, () =>
     `(${Array.from({ length: width }, () => `$${next++}`).join(',')})`).join(',')
   const text = `with r as (insert into reports (service_id, interval_at, id, minute, region, device_class, verdict, symptom, impact,
-    network, disposition, late) values ${rows(reportCount, COLUMNS)} on conflict do nothing returning id),
+    network, disposition, late, reason) values ${rows(reportCount, COLUMNS)} on conflict do nothing returning id),
     s as (insert into stale_minutes (service_id, minute) values ${rows(markCount, 2)})${commentCount === 0
       ? ''
       : `, c as (insert into comments (service_id, interval_at, report_id, id, text, created_at) values ${rows(commentCount, 6)}

@@ -16,7 +16,9 @@ import { acknowledgements } from './acknowledgements.ts'
 import { guardAdmin } from './admin.ts'
 import { audit } from './audit.ts'
 import { batches } from './batches.ts'
+import { blocks } from './blocks.ts'
 import { breakdowns } from './breakdowns.ts'
+import { comments } from './comments.ts'
 import { curves } from './curves.ts'
 import { describeCalls, documentation } from './documentation.ts'
 import { dressAnswers, limitRequests, limitWaiting, tagAnswers, trustProxies, type Limit } from './guards.ts'
@@ -50,6 +52,8 @@ export interface HttpOptions {
   writer: Writer
   bulk: BulkStore
   summaries: Summaries
+  /** Brings the blocks in force to this instance. */
+  refreshBlocks: () => Promise<void>
   /** For what may take longer than an answer may: the work of moderators. */
   moderation: Database
   previewRerun: PreviewRerun
@@ -143,6 +147,8 @@ export async function openHttp (options: HttpOptions): Promise<FastifyInstance> 
       await app.register(moderation, lasting)
       await app.register(rulings, options)
       await app.register(acknowledgements, options)
+      await app.register(comments, options)
+      await app.register(blocks, { ...options, refresh: options.refreshBlocks })
     }, { prefix: '/admin' })
   }, { prefix: '/v1' })
   await app.register(async app => {

@@ -1,20 +1,23 @@
 // From what a client sent to what is stored. Here the address is seen, turned into an id and a network, and forgotten.
 import { isIPv4 } from 'node:net'
 import ipaddr from 'ipaddr.js'
+import { scrub } from '../core/comments.ts'
 import { Fault, type FieldError } from '../core/faults.ts'
 import { coarsenRegion } from '../core/regions.ts'
 import {
   coarseClient, INTERVAL_MS, OBSERVED_AGE_MAX_MS, observedMinute, uuid8, type NewReport, type ReportInput
 } from '../core/reports.ts'
 import { floorTo, type Clock } from '../core/time.ts'
-import { DISPOSITIONS, IMPACTS, UNKNOWN_DEVICE_CLASS, UNKNOWN_REGION, VERDICTS } from '../core/vocabulary.ts'
+import { DISPOSITIONS, IMPACTS, QUARANTINE_REASONS, UNKNOWN_DEVICE_CLASS, UNKNOWN_REGION, VERDICTS } from '../core/vocabulary.ts'
 import type { Catalog, Service } from '../db/services.ts'
+import type { Blocks } from './blocks.ts'
 import { openKeyedHash, type KeyedHash } from './hashes.ts'
 import type { Salts } from './salts.ts'
 import type { Voices } from './voices.ts'
 
 const COUNTED = DISPOSITIONS.indexOf('counted')
 const QUARANTINED = DISPOSITIONS.indexOf('quarantined')
+const [OF_VOICES, OF_BLOCK] = [QUARANTINE_REASONS.indexOf('voices'), QUARANTINE_REASONS.indexOf('block')]
 
 /** Where a report came from; it lives no longer than the call. */
 export interface Sender { address: string, userAgent: string | undefined }
@@ -22,14 +25,14 @@ export interface Sender { address: string, userAgent: string | undefined }
 /** Turns an anonymous report into a row. @throws Fault `invalid`, naming every field that is wrong; `overloaded` */
 export type Intake = (input: ReportInput, sender: Sender) => NewReport | Promise<NewReport>
 
-export function openIntake ({ catalog, salts, voices, clock }: {
-  catalog: () => Catalog, salts: Salts, voices: Voices, clock: Clock
+export function openIntake ({ catalog, blocks, salts, voices, clock }: {
+  catalog: () => Catalog, blocks: () => Blocks, salts: Salts, voices: Voices, clock: Clock
 }): Intake {
   return (input, sender) => {
     const report = describeReport(input, catalog(), OBSERVED_AGE_MAX_MS, clock.now())
     const hash = salts.hashOf(report.minute)
     const ready = voices.ready(report.serviceId, report.intervalAt)
-    const finish = (hash: KeyedHash) => giveDisposition(identify(report, input, sender, hash), voices)
+    const finish = (hash: KeyedHash) => giveDisposition(identify(report, input, sender, hash), sender.address, blocks(), voices)
     if (typeof hash === 'function' && ready === true) return finish(hash)
     return Promise.all([hash, ready]).then(([hash]) => finish(hash))
   }
@@ -101,7 +104,8 @@ function describeReport (input: ReportInput, catalog: Catalog, ageMaxMs: number,
     impact: input.impact === undefined ? null : IMPACTS.indexOf(input.impact),
     network: null,
     disposition: COUNTED,
-    comment: input.comment === undefined || input.comment.trim() === '' ? null : input.comment,
+    reason: null,
+    comment: input.comment === undefined || input.comment.trim() === '' ? null : scrub(input.comment),
     history: isHistory(service, minute)
   }
 }
@@ -116,8 +120,10 @@ function identify (report: NewReport, input: ReportInput, { address, userAgent }
   return { ...report, id, network: hash(['network', String(report.serviceId), network]) }
 }
 
-function giveDisposition (report: NewReport & { network: string }, voices: Voices): NewReport {
-  return voices.admit(report) ? report : { ...report, disposition: QUARANTINED }
+/** What is blocked takes no voice of its network: one may be blocked for what others behind it did. */
+function giveDisposition (report: NewReport & { network: string }, address: string, blocks: Blocks, voices: Voices): NewReport {
+  if (blocks.has(address, report.network)) return { ...report, disposition: QUARANTINED, reason: OF_BLOCK }
+  return voices.admit(report) ? report : { ...report, disposition: QUARANTINED, reason: OF_VOICES }
 }
 
 function idParts (report: NewReport, input: ReportInput): string[] {

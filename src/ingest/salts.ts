@@ -5,13 +5,13 @@ import { DAY_MS, dayOf, floorTo } from '../core/time.ts'
 import { openKeyedHash, type KeyedHash } from './hashes.ts'
 
 const SALT_BYTES = 32
-/** Yesterday's, today's and, near midnight, tomorrow's. */
-const SALTS_HELD_MAX = 3
 
 /** The salts of the days about now, held in memory so that a report rarely waits for one. */
 export interface Salts {
   /** The hash under the salt of the UTC day of `at` (ms), at once when it is held. */
   hashOf: (at: number) => KeyedHash | Promise<KeyedHash>
+  /** Forgets the salts of days before yesterday's, as the tables do. */
+  tidy: (now: number) => void
 }
 
 /** Salts are random, the same on all instances, and forgotten here as their days pass. */
@@ -26,9 +26,11 @@ export function holdSalts (db: Db): Salts {
       return ensureSalt(db, day, randomBytes(SALT_BYTES)).then(salt => {
         const hash = openKeyedHash(salt)
         held.set(dayAt, hash)
-        for (const old of [...held.keys()].sort((a, b) => a - b).slice(0, -SALTS_HELD_MAX)) held.delete(old)
         return hash
       })
+    },
+    tidy (now) {
+      for (const dayAt of held.keys()) if (dayAt < floorTo(now, DAY_MS) - DAY_MS) held.delete(dayAt)
     }
   }
 }

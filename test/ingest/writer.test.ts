@@ -15,6 +15,7 @@ const report = (id: string): NewReport => ({
   impact: null,
   network: null,
   disposition: 0,
+  reason: null,
   comment: null,
   history: false
 })

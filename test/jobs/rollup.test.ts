@@ -28,7 +28,7 @@ const anyReport: fc.Arbitrary<NewReport> = fc.record({
   verdict: fc.integer({ min: 0, max: 2 }),
   disposition: fc.constantFrom(0, 0, 0, 1),
   history: fc.boolean()
-}).map(report => ({ ...report, intervalAt: floorTo(report.minute, INTERVAL_MS), symptom: null, impact: null, network: null, comment: null }))
+}).map(report => ({ ...report, intervalAt: floorTo(report.minute, INTERVAL_MS), symptom: null, impact: null, network: null, reason: null, comment: null }))
 
 /** What windows ought to hold, counted from the reports in the plainest way. */
 const COUNTED = `select service_id, minute, region, device_class, count(*) filter (where verdict = 0)::int as working,
