@@ -1,5 +1,6 @@
 // The composition root: everything that exists, in order, and the end of it in the opposite order.
 import { randomBytes } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import { INTERVAL_MS } from './core/reports.ts'
 import { floorTo, MINUTE_MS, type Clock } from './core/time.ts'
@@ -7,6 +8,7 @@ import { readBlocksInForce } from './db/blocks.ts'
 import { openDatabase, retryConflicts, type Connection, type Database } from './db/client.ts'
 import { beginJudging } from './db/detector.ts'
 import { migrate } from './db/migrate.ts'
+import { spendProof } from './db/proofs.ts'
 import { importAgeMaxMs, insertReports, readVoices, retentionStart } from './db/reports.ts'
 import { ensureImportKey } from './db/salts.ts'
 import { beginWatching, markHistory, readCatalog, seedCatalog } from './db/services.ts'
@@ -14,7 +16,9 @@ import { openHttp, type HttpOptions } from './http/server.ts'
 import { holdSummaries } from './http/services.ts'
 import { compileBlocks } from './ingest/blocks.ts'
 import type { BulkStore } from './ingest/bulk.ts'
+import { NO_COUNTRIES, openCountries, type Countries } from './ingest/countries.ts'
 import { openImportIntake, openIntake } from './ingest/intake.ts'
+import { openProofs } from './ingest/proofs.ts'
 import { holdSalts } from './ingest/salts.ts'
 import { holdVoices } from './ingest/voices.ts'
 import { openWriter, QUEUE_MAX } from './ingest/writer.ts'
@@ -36,6 +40,8 @@ export interface AppOptions {
   logger: FastifyBaseLogger
   retentionDays: number
   trustProxy: readonly string[]
+  /** Path of a country database in MaxMind's format. */
+  geoMmdb?: string | undefined
   limits: HttpOptions['limits']
   /** False lets the jobs run only when they are called: in tests. */
   ticking?: boolean
@@ -82,7 +88,7 @@ export async function openApp (options: AppOptions): Promise<App> {
     readCatalog(database).then(read => { catalog = read }, err => logger.warn({ err }, 'the catalog could not be read again'))
   }, REFRESH_MS)
 
-  const intake = openIntake({ catalog: () => catalog, blocks: () => blocks, salts, voices, clock })
+  const intake = openIntake({ catalog: () => catalog, countries: await readCountries(options.geoMmdb), blocks: () => blocks, salts, voices, clock })
   const importIntake = openImportIntake({
     catalog: () => catalog,
     importKey: await ensureImportKey(database, randomBytes(IMPORT_KEY_BYTES)),
@@ -105,6 +111,8 @@ export async function openApp (options: AppOptions): Promise<App> {
     db: database,
     catalog: () => catalog,
     intake,
+    retentionDays,
+    proofs: openProofs({ salts, spend: (signature, until) => spendProof(ingest, signature, until), now: () => new Date(), clockNow: () => clock.now().getTime() }),
     importIntake,
     writer,
     bulk: bulkStore(ingest, clock),
@@ -150,6 +158,15 @@ export function bulkStore (database: Database, clock: Clock): BulkStore {
   return {
     insert: reports => retryConflicts(() => insertReports(database, reports, clock.speed, clock.now())),
     markHistory: (serviceId, from, to) => markHistory(database, serviceId, from, to, clock.now())
+  }
+}
+
+async function readCountries (path: string | undefined): Promise<Countries> {
+  if (path === undefined) return NO_COUNTRIES
+  try {
+    return openCountries(await readFile(path))
+  } catch (error) {
+    throw new Error(`GEO_MMDB, ${path}, cannot be read as a country database in MaxMind's format: ${(error as Error).message}. Give the path of another, or none.`, { cause: error })
   }
 }
 

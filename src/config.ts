@@ -1,12 +1,13 @@
 import { z } from 'zod'
 import ipaddr from 'ipaddr.js'
 
-const Limit = (fallback: string) => z.string().default(fallback)
+const Limited = z.string()
   .refine(text => /^[1-9]\d{0,8}\/[1-9]\d{0,5}$/.test(text), 'expected requests/seconds, such as 60/60')
   .transform(text => {
     const [max = 0, windowS = 0] = text.split('/').map(Number)
     return { max, windowS }
   })
+const Limit = (fallback: string) => z.string().default(fallback).pipe(Limited)
 
 const Cidrs = z.string().default('').transform((text, context) => {
   const cidrs = text.split(',').map(cidr => cidr.trim()).filter(cidr => cidr !== '')
@@ -29,6 +30,8 @@ const Environment = z.object({
   LIMIT_REPORTS: Limit('60/60'),
   LIMIT_READS: Limit('600/60'),
   LIMIT_ADMIN: Limit('300/60'),
+  LIMIT_GLOBAL: Limited.optional(),
+  GEO_MMDB: z.string().min(1).optional(),
   RETENTION_DAYS: z.coerce.number(DAYS).int(DAYS).min(1, DAYS).max(35, DAYS).default(30),
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info')
 }).transform(env => ({
@@ -37,7 +40,8 @@ const Environment = z.object({
   databaseUrl: env.DATABASE_URL,
   dataDir: env.DATA_DIR,
   trustProxy: env.TRUST_PROXY,
-  limits: { reports: env.LIMIT_REPORTS, reads: env.LIMIT_READS, admin: env.LIMIT_ADMIN },
+  limits: { reports: env.LIMIT_REPORTS, reads: env.LIMIT_READS, admin: env.LIMIT_ADMIN, global: env.LIMIT_GLOBAL },
+  geoMmdb: env.GEO_MMDB,
   retentionDays: env.RETENTION_DAYS,
   logLevel: env.LOG_LEVEL
 }))

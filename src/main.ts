@@ -3,6 +3,7 @@ import closeWithGrace from 'close-with-grace'
 import { Command } from 'commander'
 import type { Logger } from 'pino'
 import { openApp, prepareDatabase } from './app.ts'
+import { registerAudit } from './audit.ts'
 import { readConfig, type Config } from './config.ts'
 import { joinDatabase, provideDatabase } from './database.ts'
 import { openDatabase, type Database } from './db/client.ts'
@@ -48,6 +49,7 @@ program.command('import').description('reports from files into the database, as 
 registerReplay(program)
 registerDemo(program)
 registerToken(program, withDatabase)
+registerAudit(program, withDatabase)
 
 try {
   await program.parseAsync()

@@ -4,7 +4,7 @@ import { readConfig } from '../src/config.ts'
 t.test('nothing configured is a working configuration', async t => {
   const config = readConfig({})
   t.match(config, { host: '127.0.0.1', port: 3000, databaseUrl: undefined, trustProxy: [], retentionDays: 30, logLevel: 'info' })
-  t.strictSame(config.limits, { reports: { max: 60, windowS: 60 }, reads: { max: 600, windowS: 60 }, admin: { max: 300, windowS: 60 } })
+  t.strictSame(config.limits, { reports: { max: 60, windowS: 60 }, reads: { max: 600, windowS: 60 }, admin: { max: 300, windowS: 60 }, global: undefined })
   t.strictSame(readConfig({ PORT: '', TRUST_PROXY: '' }), config, 'an empty variable is not set')
   t.ok(Object.isFrozen(config))
 })

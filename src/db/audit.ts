@@ -67,3 +67,46 @@ export async function readAudit (db: Db, limit: number, before?: number): Promis
     from audit_log where $2::bigint is null or number < $2 order by number desc limit $1`, [limit, before ?? null])
   return rows.map(row => ({ ...row, number: Number(row.number) }))
 }
+
+/** Rows read at once when the chain is checked. */
+const ROWS_PER_READ = 1_000
+/** Faults that are noted at most: a log that was made anew has one in each row. */
+const FAULTS_MAX = 1_000
+const NOTHING = '0'.repeat(64)
+
+/**
+ * Checks the chain from its first row to its head: every row unchanged, none missing, none elsewhere, the last ones too.
+ * @param kept a head of earlier, hex, that must still be in the log.
+ * @returns how many rows there are, the head (hex) and what is wrong, a sentence each.
+ */
+export async function verifyAudit (db: Db, kept?: string): Promise<{ count: number, head: string, faults: string[] }> {
+  const faults: string[] = []
+  const tell = (fault: string) => { if (faults.length < FAULTS_MAX) faults.push(fault) }
+  let count = 0
+  let next = 1
+  let previous = NOTHING
+  let foundKept = kept === undefined || kept === NOTHING
+  for (;;) {
+    const rows = await db.query<Omit<AuditRow, 'number'> & { number: string, whole: boolean }>(`select number, id, at, actor, action, target,
+        before::text as before, after::text as after, reason, hash, previous, at = date_trunc('milliseconds', at) as whole
+      from audit_log where number >= $1 order by number limit ${ROWS_PER_READ}`, [next])
+    if (rows.length === 0) break
+    for (const { whole, ...read } of rows) {
+      const row = { ...read, number: Number(read.number) }
+      if (row.number > next) tell(row.number === next + 1 ? `Row ${next} is missing.` : `Rows ${next} to ${row.number - 1} are missing.`)
+      else if (row.previous.toString('hex') !== previous) tell(`Row ${row.number} does not follow the row before it: one of the two is not as it was written.`)
+      if (!whole || !hashRow(row).equals(row.hash)) tell(`Row ${row.number} of ${row.at.toISOString()} was changed.`)
+      previous = row.hash.toString('hex')
+      foundKept ||= previous === kept
+      next = row.number + 1
+      count++
+    }
+  }
+  const [head] = await db.query<{ number: string, hash: Buffer }>('select number, hash from audit_head')
+  const last = Number(head?.number ?? -1)
+  if (head === undefined) tell('The head of the log is missing.')
+  else if (last >= next) tell(next === last ? `Row ${last}, the last, is missing.` : `Rows ${next} to ${last}, the last, are missing.`)
+  else if (last !== next - 1 || head.hash.toString('hex') !== previous) tell('The head of the log is not that of its last row.')
+  if (!foundKept) tell(`The head ${kept} is not in the log: rows were taken away, or written anew.`)
+  return { count, head: previous, faults }
+}

@@ -1,7 +1,8 @@
 // Raw reports as moderators search them. What they do with them is moderation's.
+import type { Tally } from '../core/curves.ts'
 import { INTERVAL_MS } from '../core/reports.ts'
 import { floorTo } from '../core/time.ts'
-import { DISPOSITIONS, QUARANTINE_REASONS, VERDICTS, type Disposition, type QuarantineReason, type Verdict } from '../core/vocabulary.ts'
+import { ALL, DISPOSITIONS, QUARANTINE_REASONS, VERDICTS, type Disposition, type QuarantineReason, type Scope, type Verdict } from '../core/vocabulary.ts'
 import type { Db } from './client.ts'
 
 /** Which raw reports are meant; what is missing does not matter. A country includes its subdivisions. */
@@ -100,4 +101,13 @@ export async function readQuarantine (
   return rows.map(row => ({
     serviceId: row.service_id, network: row.network, reason: QUARANTINE_REASONS[row.reason]!, count: row.count, firstAt: row.first_at, lastAt: row.last_at
   }))
+}
+
+/** Counted reports of one scope in `[from, to)` (ms, full intervals) by symptom; null: those that name none. */
+export async function readSymptoms (db: Db, serviceId: number, { region, deviceClass }: Scope, from: number, to: number): Promise<(Tally & { key: string | null })[]> {
+  const { text, values } = conditionsOf({
+    serviceId, from, to, disposition: 'counted', region: region === ALL ? undefined : region, deviceClass: deviceClass === ALL ? undefined : deviceClass
+  })
+  return db.query(`select r.symptom as key, ${VERDICTS.map((verdict, code) => `count(*) filter (where r.verdict = ${code})::integer as ${verdict}`).join(', ')}
+    from reports r where ${text} group by 1`, values)
 }

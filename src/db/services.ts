@@ -13,6 +13,8 @@ export interface Service extends Named {
   id: number
   group: string | null
   expectedPerHour: number
+  /** Reports without a token need a proof of work. */
+  proofRequired: boolean
   /** Since when an instance watches it; null before the first. */
   liveSince: Date | null
   /** First and last imported minute of before that. */

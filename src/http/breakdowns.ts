@@ -1,22 +1,24 @@
 import { z } from 'zod'
 import type { ScopeExpectation } from '../core/baseline.ts'
-import { CURVE_WINDOW_MAX, commonStretches, expectationsOf, mergeStretches, ratioOf, sumExpectation, type Stretch } from '../core/curves.ts'
+import { CURVE_WINDOW_MAX, commonStretches, expectationsOf, mergeStretches, ratioOf, sumExpectation, type Stretch, type Tally as Counts } from '../core/curves.ts'
 import { Fault } from '../core/faults.ts'
 import { DAY_MS, floorTo, HOUR_MS, MINUTE_MS, type Clock } from '../core/time.ts'
 import { ALL, countryOf, scopeKey } from '../core/vocabulary.ts'
 import { readBaselines } from '../db/baselines.ts'
 import type { Db } from '../db/client.ts'
+import { readSymptoms } from '../db/raw-reports.ts'
+import { retentionStart } from '../db/reports.ts'
 import type { Catalog } from '../db/services.ts'
 import { readServiceWatched } from '../db/watched.ts'
 import { readDivided, readWithin, type Division } from '../db/windows.ts'
 import { at, At, BRIEFLY, Instant, RegionQuery, ServicePath, Slug, Tally, type Routes } from './schemas.ts'
 import { findService } from './services.ts'
 
-/** Fewer reports than this about a symptom would not be shown; regions and device classes are in the curve anyway. */
+/** Fewer reports than this about a symptom are not shown; regions and device classes are in the curve anyway. */
 const K = 5
 /** The longest range. */
 const RANGE_MAX_MS = CURVE_WINDOW_MAX * DAY_MS
-const BY = ['region', 'device_class'] as const
+const BY = ['region', 'device_class', 'symptom'] as const
 
 const BreakdownQuery = z.strictObject({
   by: z.enum(BY),
@@ -37,7 +39,7 @@ export const Breakdown = z.object({
 }).meta({ id: 'Breakdown' })
 
 /** `GET /v1/services/:service/breakdown`: who is hit, with what is usual for each. */
-export const breakdowns: Routes<{ db: Db, catalog: () => Catalog, clock: Clock }> = async (app, { db, catalog, clock }) => {
+export const breakdowns: Routes<{ db: Db, catalog: () => Catalog, clock: Clock, retentionDays: number }> = async (app, { db, catalog, clock, retentionDays }) => {
   /** What is asked for. @throws Fault `invalid` */
   const lay = ({ by, from, to, region }: z.infer<typeof BreakdownQuery>): Stretch => {
     if (by === 'region' && region !== countryOf(region)) {
@@ -46,7 +48,15 @@ export const breakdowns: Routes<{ db: Db, catalog: () => Catalog, clock: Clock }
     }
     const now = clock.now()
     const end = to ?? now
-    return layRange(from ?? new Date(Math.min(end.getTime(), now.getTime()) - DAY_MS), end, now)
+    const range = layRange(from ?? new Date(Math.min(end.getTime(), now.getTime()) - DAY_MS), end, now)
+    if (by !== 'symptom') return range
+    const keptFrom = retentionStart(retentionDays, now)
+    if (range.from < Date.parse(keptFrom)) {
+      const detail = `Symptoms are told as long as raw reports are kept: from ${keptFrom}T00:00:00Z on.`
+      throw new Fault('invalid', detail, { errors: [{ pointer: '/from', detail, in: 'query' }] })
+    }
+    // Whole hours: two ranges a minute apart would tell of that minute.
+    return { from: floorTo(range.from, HOUR_MS), to: -floorTo(-range.to, HOUR_MS) }
   }
 
   app.get('/services/:service/breakdown', {
@@ -57,6 +67,9 @@ export const breakdowns: Routes<{ db: Db, catalog: () => Catalog, clock: Clock }
     const service = findService(catalog(), params.service)
     const { from, to: end } = lay(query)
     const scope = { region, deviceClass: ALL }
+    reply.header('cache-control', BRIEFLY)
+    const head = { service: service.slug, by, from: at(new Date(from)), to: at(new Date(end)), k: K }
+    if (by === 'symptom') return { ...head, cells: describeSymptoms(await readSymptoms(db, service.id, scope, from, end)) }
     const division: Division = by === 'device_class' ? by : region === ALL ? 'country' : 'subdivision'
 
     const watched = await readServiceWatched(db, service.id, from, end)
@@ -70,19 +83,38 @@ export const breakdowns: Routes<{ db: Db, catalog: () => Catalog, clock: Clock }
     const judged = new Map([...known].map(([key, hours]) =>
       [key, commonStretches(watched, mergeStretches([...hours.keys()].map(hour => ({ from: hour, to: hour + HOUR_MS }))))]))
     const within = await readWithin(db, service.id, division, scope, judged)
-    reply.header('cache-control', BRIEFLY)
     return {
-      service: service.slug,
-      by,
-      from: at(new Date(from)),
-      to: at(new Date(end)),
-      k: K,
+      ...head,
       cells: cells.map(({ key, working, degraded, down }) => {
         const { expected } = sumExpectation(known.get(key)!, watched)
         return { key, working, degraded, down, expected_down: expected, ratio: ratioOf(within.get(key) ?? 0, expected), suppressed: false }
       })
     }
   })
+}
+
+/**
+ * Symptoms with at least K reports. While those that are held back, with the reports that name none, are fewer than K
+ * together, the smallest that would be shown is held back as well: the service's total would give them away.
+ */
+function describeSymptoms (rows: readonly (Counts & { key: string | null })[]): z.infer<typeof Breakdown>['cells'] {
+  const sizeOf = ({ working, degraded, down }: Counts) => working + degraded + down
+  const named = rows.filter(({ key }) => key !== null).sort((a, b) => sizeOf(a) - sizeOf(b))
+  const held = new Set(named.filter(row => sizeOf(row) < K))
+  let hidden = rows.filter(row => row.key === null || held.has(row)).reduce((sum, row) => sum + sizeOf(row), 0)
+  for (const row of named) {
+    if (held.size === 0 || hidden >= K) break
+    if (held.has(row)) continue
+    held.add(row)
+    hidden += sizeOf(row)
+  }
+  return named.sort((a, b) => a.key! < b.key! ? -1 : 1).map(row => ({
+    key: row.key!,
+    ...(held.has(row) ? { working: 0, degraded: 0, down: 0 } : { working: row.working, degraded: row.degraded, down: row.down }),
+    expected_down: null,
+    ratio: null,
+    suppressed: held.has(row)
+  }))
 }
 
 /** Whole minutes, cut after the one that runs; as long as a curve by days may be. @throws Fault `invalid` */

@@ -15,8 +15,11 @@ export interface Limit { max: number, windowS: number }
 /** Addresses whose counters are held at most; the ones longest unseen are forgotten. */
 const ADDRESSES_HELD_MAX = 50_000
 
-/** Limits the requests of every route that `app` gets from now on, and says so in `RateLimit` headers. */
-export async function limitRequests (app: FastifyInstance, name: string, { max, windowS }: Limit): Promise<void> {
+/**
+ * Limits the requests of every route that `app` gets from now on, and says so in `RateLimit` headers.
+ * @param total a limit of all addresses together, beside that of each.
+ */
+export async function limitRequests (app: FastifyInstance, name: string, { max, windowS }: Limit, total?: Limit): Promise<void> {
   await app.register(rateLimit, {
     max,
     timeWindow: windowS * 1000,
@@ -28,6 +31,7 @@ export async function limitRequests (app: FastifyInstance, name: string, { max, 
       return Object.assign(new Fault('rate-limited', `More than ${max} requests in ${windowS} s came from your address; try again in ${retryAfterS} s.`, { retryAfterS }), { statusCode: 429 })
     }
   })
+  if (total !== undefined) limitTotal(app, name, total)
   // The plugin sends an early draft's three headers; the current one has two structured fields.
   app.addHook('onSend', (_request, reply, _payload, done) => {
     const remaining = reply.getHeader('ratelimit-remaining')
@@ -37,6 +41,18 @@ export async function limitRequests (app: FastifyInstance, name: string, { max, 
     reply.header('ratelimit-policy', `"${name}";q=${max};w=${windowS}`)
     reply.header('ratelimit', `"${name}";r=${remaining};t=${reset}`)
     done()
+  })
+}
+
+/** Counts all requests of a scope together; after the limit of each address, so that one alone cannot use it up. */
+function limitTotal (app: FastifyInstance, name: string, { max, windowS }: Limit): void {
+  const count = app.createRateLimit({ max, timeWindow: windowS * 1000, keyGenerator: () => `all ${name}` })
+  app.addHook('preParsing', async (request, reply) => {
+    const counted = await count(request)
+    if (counted.isAllowed || !counted.isExceeded) return
+    const retryAfterS = Math.max(1, Math.ceil(counted.ttl / 1000))
+    reply.header('ratelimit-policy', `"all-${name}";q=${max};w=${windowS}`)
+    throw new Fault('rate-limited', `More than ${max} reports in ${windowS} s came in together; try again in ${retryAfterS} s.`, { retryAfterS })
   })
 }
 

@@ -1,11 +1,16 @@
 // One anonymous report. The batch call is batches.ts.
+import type { FastifyRequest } from 'fastify'
 import { z } from 'zod'
+import { Fault } from '../core/faults.ts'
 import type { NewReport, ReportInput } from '../core/reports.ts'
 import { MINUTE_MS, type Clock } from '../core/time.ts'
 import { DISPOSITIONS, IMPACTS, VERDICTS } from '../core/vocabulary.ts'
+import type { Db } from '../db/client.ts'
 import type { Catalog } from '../db/services.ts'
 import { checkReport, type Intake } from '../ingest/intake.ts'
+import type { Proofs } from '../ingest/proofs.ts'
 import type { Writer } from '../ingest/writer.ts'
+import { checkToken } from './guards.ts'
 import { at, At, Instant, sendText, Slug, type Routes } from './schemas.ts'
 import { Summary, type Summaries } from './services.ts'
 
@@ -66,15 +71,31 @@ function windowOf (minute: number): string {
 }
 
 /** `POST /v1/reports`: 201 after the commit, 200 when the same report was there before. */
-export const reports: Routes<{ catalog: () => Catalog, intake: Intake, writer: Writer, summaries: Summaries, clock: Clock }> = async (
-  app, { catalog, intake, writer, summaries, clock }
-) => {
+export const reports: Routes<{
+  db: Db, catalog: () => Catalog, proofs: Proofs, intake: Intake, writer: Writer, summaries: Summaries, clock: Clock, now: () => Date
+}> = async (app, { db, catalog, proofs, intake, writer, summaries, clock, now }) => {
+  /** Where it was switched on, a report without a token needs a proof. @throws Fault `proof-required`, with a challenge */
+  async function askProof (request: FastifyRequest, service: string, proof: string | undefined): Promise<void> {
+    if (request.headers.authorization !== undefined) {
+      await checkToken(db, request, 'import', now())
+      return
+    }
+    const wrong = proof === undefined ? 'Reports on this service need a proof of work just now: solve `challenge`, and send the report again with `proof`.' : await proofs.take(proof, service)
+    if (wrong !== undefined) throw new Fault('proof-required', wrong, { extra: { challenge: await proofs.challenge(service) } })
+  }
+
   app.removeContentTypeParser('text/plain')
   app.post('/reports', {
     bodyLimit: 16_384,
     config: { check: (body: z.infer<typeof ReportBody>) => checkReport(inputOf(body), catalog(), clock.now()) },
     schema: { summary: 'Say that a service works or fails for you', body: ReportBody, response: { 200: Report, 201: Report } }
   }, async (request, reply) => {
+    const { service: slug, proof } = request.body
+    // Spent before the commit: should that fail, the next try needs another.
+    if (catalog().services.get(slug)?.proofRequired === true) {
+      checkReport(inputOf(request.body), catalog(), clock.now())
+      await askProof(request, slug, proof)
+    }
     const receivedAt = clock.now()
     const sender = { address: request.ip ?? '', userAgent: request.headers['user-agent'] }
     const admitted = intake(inputOf(request.body), sender)

@@ -11,6 +11,7 @@ import type { Database } from '../db/client.ts'
 import type { Catalog } from '../db/services.ts'
 import type { BulkStore } from '../ingest/bulk.ts'
 import type { ImportIntake, Intake } from '../ingest/intake.ts'
+import type { Proofs } from '../ingest/proofs.ts'
 import type { Writer } from '../ingest/writer.ts'
 import { acknowledgements } from './acknowledgements.ts'
 import { guardAdmin } from './admin.ts'
@@ -48,6 +49,9 @@ export interface HttpOptions {
   db: Database
   catalog: () => Catalog
   intake: Intake
+  proofs: Proofs
+  /** Days that raw reports are kept. */
+  retentionDays: number
   importIntake: ImportIntake
   writer: Writer
   bulk: BulkStore
@@ -62,7 +66,7 @@ export interface HttpOptions {
   logger: FastifyBaseLogger
   /** CIDRs of proxies whose X-Forwarded-For is believed. */
   trustProxy: readonly string[]
-  limits: { reports: Limit, reads: Limit, admin: Limit }
+  limits: { reports: Limit, reads: Limit, admin: Limit, global?: Limit | undefined }
 }
 
 /** Builds the server; it does not listen yet. */
@@ -128,8 +132,8 @@ export async function openHttp (options: HttpOptions): Promise<FastifyInstance> 
   await app.register(operations, options)
 
   await app.register(async app => {
-    await limitRequests(app, 'reports', limits.reports)
-    await app.register(reports, options)
+    await limitRequests(app, 'reports', limits.reports, limits.global)
+    await app.register(reports, { ...options, now: () => new Date() })
   }, { prefix: '/v1' })
   await app.register(async app => {
     const { db } = options

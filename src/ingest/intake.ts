@@ -11,6 +11,7 @@ import { floorTo, type Clock } from '../core/time.ts'
 import { DISPOSITIONS, IMPACTS, QUARANTINE_REASONS, UNKNOWN_DEVICE_CLASS, UNKNOWN_REGION, VERDICTS } from '../core/vocabulary.ts'
 import type { Catalog, Service } from '../db/services.ts'
 import type { Blocks } from './blocks.ts'
+import type { Countries } from './countries.ts'
 import { openKeyedHash, type KeyedHash } from './hashes.ts'
 import type { Salts } from './salts.ts'
 import type { Voices } from './voices.ts'
@@ -25,11 +26,12 @@ export interface Sender { address: string, userAgent: string | undefined }
 /** Turns an anonymous report into a row. @throws Fault `invalid`, naming every field that is wrong; `overloaded` */
 export type Intake = (input: ReportInput, sender: Sender) => NewReport | Promise<NewReport>
 
-export function openIntake ({ catalog, blocks, salts, voices, clock }: {
-  catalog: () => Catalog, blocks: () => Blocks, salts: Salts, voices: Voices, clock: Clock
+export function openIntake ({ catalog, countries, blocks, salts, voices, clock }: {
+  catalog: () => Catalog, countries: Countries, blocks: () => Blocks, salts: Salts, voices: Voices, clock: Clock
 }): Intake {
   return (input, sender) => {
-    const report = describeReport(input, catalog(), OBSERVED_AGE_MAX_MS, clock.now())
+    const placed = input.region === undefined ? { ...input, region: countries(sender.address) } : input
+    const report = describeReport(placed, catalog(), OBSERVED_AGE_MAX_MS, clock.now())
     const hash = salts.hashOf(report.minute)
     const ready = voices.ready(report.serviceId, report.intervalAt)
     const finish = (hash: KeyedHash) => giveDisposition(identify(report, input, sender, hash), sender.address, blocks(), voices)

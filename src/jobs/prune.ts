@@ -3,6 +3,7 @@ import type { Database } from '../db/client.ts'
 import { untieComments } from '../db/comments.ts'
 import { pruneModerated } from '../db/moderation.ts'
 import { dropPartitions, ensurePartitions } from '../db/partitions.ts'
+import { pruneProofs } from '../db/proofs.ts'
 import { retentionStart } from '../db/reports.ts'
 
 /** Partitions are made this many days ahead, so that a job that lags stops nobody from reporting. */
@@ -20,6 +21,7 @@ export async function prune (database: Database, retentionDays: number, now: Dat
   await ensurePartitions(database, 'reports', now.getTime() - retentionDays * DAY_MS, ahead)
   await dropPartitions(database, 'salts', dayOf(now.getTime() - DAY_MS))
   await dropPartitions(database, 'reports', retentionStart(retentionDays, now))
+  await pruneProofs(database)
   await untieComments(database, new Date(now.getTime() - TIE_KEPT_MS))
   await pruneModerated(database, retentionStart(retentionDays, now))
 }

@@ -93,3 +93,27 @@ t.test('a ratio holds reports against what was expected of the same minutes, and
   t.ok(Math.abs(mac.expected_down - expected) < 1e-9)
   t.ok(Math.abs(mac.ratio - 1.5 / expected) < 1e-9, `${mac.ratio} is ${1.5 / expected}`)
 })
+
+t.test('symptoms are told from five reports on, in whole hours, and none can be worked out from the others', async t => {
+  const app = await openTestApp(t, { now: new Date('2012-11-18T12:20:00Z') })
+  const ask = (query = '') => app.ask(`/v1/services/imessage/breakdown?by=symptom${query}`)
+  let people = 10_000
+  const say = async (symptom: string | undefined, count: number, verdict = 'down') => {
+    for (let i = 0; i < count; i++) await app.report({ service: 'imessage', verdict, ...(symptom === undefined ? {} : { symptom }) }, addressOf(people++))
+  }
+  const cells = async (query = '') => Object.fromEntries((await ask(query)).body.cells.map(({ key, working, degraded, down, suppressed }: Record<string, unknown>) => [key, suppressed === true ? 'held back' : `${working} ${degraded} ${down}`]))
+  await say('sending', 7)
+  await say('slow', 2, 'degraded')
+  await say('slow', 4)
+  exactly(t, Breakdown, (await ask()).body)
+  t.match((await ask()).body, { by: 'symptom', k: 5, from: '2012-11-17T12:00:00Z', to: '2012-11-18T13:00:00Z' })
+  t.strictSame(await cells(), { sending: '0 0 7', slow: '0 2 4' })
+  await say('calls', 1)
+  t.strictSame(await cells(), { sending: '0 0 7', slow: 'held back', calls: 'held back' }, 'one alone would be the total less the others')
+  await say(undefined, 4)
+  t.strictSame(await cells(), { sending: '0 0 7', slow: '0 2 4', calls: 'held back' })
+  t.match((await ask()).body.cells.find(({ key }: { key: string }) => key === 'calls'), { working: 0, degraded: 0, down: 0, expected_down: null, ratio: null, suppressed: true })
+  t.match((await ask('&from=2012-11-18T12:10:00Z&to=2012-11-18T12:11:00Z')).body, { from: '2012-11-18T12:00:00Z', to: '2012-11-18T13:00:00Z' })
+  t.strictSame(await cells('&to=2012-11-18T12:00:00Z'), {})
+  problem(t, await ask('&from=2012-10-10T00:00:00Z&to=2012-11-01T00:00:00Z'), 'invalid', ['/from'])
+})

@@ -29,6 +29,7 @@ const STATUSES: Record<string, number> = {
   conflict: 409,
   'precondition-failed': 412,
   'precondition-required': 428,
+  'proof-required': 428,
   'too-large': 413,
   'unsupported-media-type': 415,
   invalid: 422,

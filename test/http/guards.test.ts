@@ -140,3 +140,15 @@ t.test('no log line holds an address, a user agent or what was sent', async t =>
   t.match(log, new RegExp(broken.body.request_id))
   t.notMatch(log, /secret|203\.0\.113|2001:db8|127\.0\.0\.1|::1|user-agent|remoteAddress|imessage|"down"/i)
 })
+
+t.test('all reports together have a limit where it is set, which one address alone cannot use up', async t => {
+  const app = await openTestApp(t, { limits: { reports: { max: 2, windowS: 60 }, reads: UNLIMITED, admin: UNLIMITED, global: { max: 5, windowS: 60 } } })
+  const send = (address: string) => app.report(report, address)
+  for (const status of [201, 200, 429, 429, 429, 429]) t.equal((await send('192.0.2.1')).status, status)
+  for (let i = 0; i < 3; i++) t.equal((await send(`198.51.100.${i}`)).status, 201)
+  const refused = await app.ask('/v1/reports', { method: 'POST', payload: report, headers: { 'x-forwarded-for': '203.0.113.9' } })
+  problem(t, refused, 'rate-limited')
+  t.match(refused.body.detail, /5 reports in 60 s/)
+  t.match(refused.headers, { 'retry-after': /^\d+$/ })
+  t.equal((await app.ask('/v1/services')).status, 200, 'reading goes on')
+})
