@@ -74,6 +74,14 @@ export async function openApp (options: AppOptions): Promise<App> {
   await beginJudging(database, begun)
 
   let catalog = await readCatalog(database)
+  let readings = 0
+  let shown = 0
+  const refreshCatalog = async () => {
+    const reading = ++readings
+    const read = await readCatalog(database)
+    // A slow reading that began earlier does not undo what is newer.
+    if (reading > shown) [shown, catalog] = [reading, read]
+  }
   // An interval may be hundreds of thousands of rows: reading it takes longer than an answer may.
   const voices = holdVoices((intervalAt, serviceId) => readVoices(jobsDatabase, intervalAt, serviceId), clock.now().getTime(), monotonic)
   await voices.rebuild(floorTo(clock.now().getTime(), INTERVAL_MS))
@@ -85,7 +93,7 @@ export async function openApp (options: AppOptions): Promise<App> {
     voices.tidy()
     salts.tidy(clock.now().getTime())
     refreshBlocks().catch(err => logger.warn({ err }, 'the blocks could not be read again'))
-    readCatalog(database).then(read => { catalog = read }, err => logger.warn({ err }, 'the catalog could not be read again'))
+    refreshCatalog().catch(err => logger.warn({ err }, 'the catalog could not be read again'))
   }, REFRESH_MS)
 
   const intake = openIntake({ catalog: () => catalog, countries: await readCountries(options.geoMmdb), blocks: () => blocks, salts, voices, clock })
@@ -110,6 +118,7 @@ export async function openApp (options: AppOptions): Promise<App> {
   const http = await openHttp({
     db: database,
     catalog: () => catalog,
+    refreshCatalog,
     intake,
     retentionDays,
     proofs: openProofs({ salts, spend: (signature, until) => spendProof(ingest, signature, until), now: () => new Date(), clockNow: () => clock.now().getTime() }),

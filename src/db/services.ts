@@ -1,12 +1,20 @@
 // The catalog: what there is to report about.
-import { sql } from 'drizzle-orm'
+import { and, eq, sql } from 'drizzle-orm'
 import { catalog as seed, type Catalog as Seed } from './catalog.ts'
 import { transact, type Database, type Db } from './client.ts'
 import { requestRejudge } from './detector.ts'
-import { components, deviceClasses, fallbacks, services, symptoms } from './tables.ts'
+import { components, deviceClasses, fallbacks, services, symptoms, workarounds } from './tables.ts'
 
 /** A thing people can name: by its slug in the API, by its name on a page. */
-export interface Named { slug: string, name: string }
+export interface Named {
+  slug: string
+  name: string
+  /** Since when it takes no new reports and stands in no public list; what names it already stays. */
+  retiredAt: Date | null
+}
+
+/** What people can do meanwhile; `deviceClass` null: on every kind of device. */
+export type Workaround = Omit<typeof workarounds.$inferSelect, 'serviceId'>
 
 /** One service with all that the catalog says of it. */
 export interface Service extends Named {
@@ -23,9 +31,11 @@ export interface Service extends Named {
   components: Named[]
   /** Null: there is none; a device class not listed: nobody has said. */
   fallbacks: { deviceClass: string, fallback: string | null }[]
+  /** Newest first. */
+  workarounds: Workaround[]
 }
 
-/** The whole catalog at one moment, ascending by slug. */
+/** The whole catalog at one moment, ascending by slug; what is retired included. */
 export interface Catalog {
   services: ReadonlyMap<string, Service>
   deviceClasses: ReadonlyMap<string, Named>
@@ -34,19 +44,21 @@ export interface Catalog {
 
 /** Reads the catalog whole: some hundreds of rows. */
 export async function readCatalog ({ orm }: Db): Promise<Catalog> {
-  const [serviceRows, componentRows, fallbackRows, deviceClassRows, symptomRows] = await Promise.all([
+  const [serviceRows, componentRows, fallbackRows, workaroundRows, deviceClassRows, symptomRows] = await Promise.all([
     orm.select().from(services).orderBy(sql`slug collate "C"`),
     orm.select().from(components).orderBy(sql`slug collate "C"`),
     orm.select().from(fallbacks).orderBy(sql`device_class collate "C"`),
+    orm.select().from(workarounds).orderBy(sql`created_at desc, id desc`),
     orm.select().from(deviceClasses).orderBy(sql`slug collate "C"`),
     orm.select().from(symptoms).orderBy(sql`slug collate "C"`)
   ])
   return {
     services: new Map(serviceRows.map(service => [service.slug, {
       ...service,
-      components: componentRows.filter(({ serviceId }) => serviceId === service.id).map(({ slug, name }) => ({ slug, name })),
+      components: componentRows.filter(({ serviceId }) => serviceId === service.id).map(({ slug, name, retiredAt }) => ({ slug, name, retiredAt })),
       fallbacks: fallbackRows.filter(({ serviceId }) => serviceId === service.id)
-        .map(({ deviceClass, fallback }) => ({ deviceClass, fallback }))
+        .map(({ deviceClass, fallback }) => ({ deviceClass, fallback })),
+      workarounds: workaroundRows.filter(({ serviceId }) => serviceId === service.id)
     }])),
     deviceClasses: new Map(deviceClassRows.map(row => [row.slug, row])),
     symptoms: new Map(symptomRows.map(row => [row.slug, row]))
@@ -86,4 +98,70 @@ export async function markHistory (database: Database, serviceId: number, from: 
     [serviceId, new Date(from).toISOString(), new Date(to).toISOString()])
     await requestRejudge(tx, serviceId, now)
   })
+}
+
+/**
+ * Changes the catalog: one change at a time, so that ids follow one another and what was looked up stays so until the
+ * commit. Reports and reads do not wait for it.
+ */
+export async function changeCatalog<T> (database: Database, work: (tx: Db, catalog: Catalog) => Promise<T>): Promise<T> {
+  return transact(database, async tx => {
+    await tx.query('lock table services in share row exclusive mode')
+    return work(tx, await readCatalog(tx))
+  })
+}
+
+/** What an editor says of a service; what is not there stays. */
+export type ServiceChange = Partial<Pick<Service, 'name' | 'group' | 'expectedPerHour' | 'proofRequired' | 'retiredAt' | 'fallbacks'>>
+
+/** Adds a service, watched from `liveSince` on, under the next id; inside `changeCatalog`. */
+export async function insertService (
+  tx: Db, { fallbacks: lines, ...service }: Pick<Service, 'slug' | 'name' | 'group' | 'expectedPerHour' | 'proofRequired' | 'liveSince' | 'fallbacks'>
+): Promise<void> {
+  const [last] = await tx.query<{ id: number }>('select coalesce(max(id), 0)::integer as id from services')
+  const id = last!.id + 1
+  await tx.orm.insert(services).values({ id, ...service })
+  await replaceFallbacks(tx, id, lines)
+}
+
+export async function updateService (tx: Db, id: number, { fallbacks: lines, ...change }: ServiceChange): Promise<void> {
+  if (hasMembers(change)) await tx.orm.update(services).set(change).where(eq(services.id, id))
+  if (lines !== undefined) await replaceFallbacks(tx, id, lines)
+}
+
+async function replaceFallbacks ({ orm }: Db, serviceId: number, lines: Service['fallbacks']): Promise<void> {
+  await orm.delete(fallbacks).where(eq(fallbacks.serviceId, serviceId))
+  if (lines.length > 0) await orm.insert(fallbacks).values(lines.map(line => ({ serviceId, ...line })))
+}
+
+export async function insertComponent ({ orm }: Db, serviceId: number, component: Pick<Named, 'slug' | 'name'>): Promise<void> {
+  await orm.insert(components).values({ serviceId, ...component })
+}
+
+export async function updateComponent ({ orm }: Db, serviceId: number, slug: string, change: Partial<Omit<Named, 'slug'>>): Promise<void> {
+  if (hasMembers(change)) await orm.update(components).set(change).where(and(eq(components.serviceId, serviceId), eq(components.slug, slug)))
+}
+
+const WORDS = { 'device-class': deviceClasses, symptom: symptoms } as const
+/** The words of a report that an editor can add to. */
+export type WordKind = keyof typeof WORDS
+
+export async function insertWord ({ orm }: Db, kind: WordKind, word: Pick<Named, 'slug' | 'name'>): Promise<void> {
+  await orm.insert(WORDS[kind]).values(word)
+}
+
+export async function updateWord ({ orm }: Db, kind: WordKind, slug: string, change: Partial<Omit<Named, 'slug'>>): Promise<void> {
+  if (hasMembers(change)) await orm.update(WORDS[kind]).set(change).where(eq(WORDS[kind].slug, slug))
+}
+
+export async function insertWorkaround ({ orm }: Db, serviceId: number, workaround: Workaround): Promise<void> {
+  await orm.insert(workarounds).values({ serviceId, ...workaround })
+}
+
+export async function updateWorkaround ({ orm }: Db, id: string, change: Partial<Omit<Workaround, 'id' | 'createdAt'>>): Promise<void> {
+  if (hasMembers(change)) await orm.update(workarounds).set(change).where(eq(workarounds.id, id))
+}
+
+function hasMembers (change: object): boolean {
+  return Object.keys(change).length > 0
 }

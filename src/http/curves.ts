@@ -14,8 +14,8 @@ import { readServiceWatched } from '../db/watched.ts'
 import { readTallies } from '../db/windows.ts'
 import { negotiate } from './guards.ts'
 import { drawCurve } from './pictures.ts'
-import { at, At, BRIEFLY, DeviceClassQuery, Instant, RegionQuery, sendText, ServicePath, Slug, Tally, type Routes } from './schemas.ts'
-import { checkDeviceClass, findService } from './services.ts'
+import { at, At, BRIEFLY, checkDeviceClass, DeviceClassQuery, Instant, RegionQuery, sendText, ServicePath, Slug, Tally, type Routes } from './schemas.ts'
+import { findService } from './services.ts'
 
 const CurveQuery = z.strictObject({
   from: Instant.optional().describe('Floored to the window; 24 hours before `to` by default'),

@@ -3,12 +3,13 @@ import { z } from 'zod'
 import { leadTime } from '../core/acknowledgements.ts'
 import type { Reading as CoreReading } from '../core/detector.ts'
 import { Fault } from '../core/faults.ts'
-import { ACTORS, EVENT_TYPES, OUTAGE_STATES } from '../core/vocabulary.ts'
+import { ACTORS, ALL, EVENT_TYPES, OUTAGE_STATES } from '../core/vocabulary.ts'
 import { readFirstAcknowledgements, type Acknowledgement } from '../db/acknowledgements.ts'
 import type { Db } from '../db/client.ts'
 import { findOutage, readMerged, readOutageEvents, readOutages, type Outage as OutageRow, type OutageEvent } from '../db/outages.ts'
 import type { Catalog, Service } from '../db/services.ts'
-import { at, At, atOrNull, BRIEFLY, Instant, pageOf, PageQuery, readCursor, Slug, Workaround, writeCursor, type Routes } from './schemas.ts'
+import { at, At, atOrNull, BRIEFLY, checkDeviceClass, DeviceClassQuery, Instant, pageOf, PageQuery, readCursor, Slug, writeCursor, type Routes } from './schemas.ts'
+import { tellWorkarounds, Workaround } from './workarounds.ts'
 
 export const OutageRef = z.object({
   id: z.uuid(),
@@ -91,12 +92,12 @@ async function readBeside (db: Db, rows: readonly OutageRow[]): Promise<Beside> 
 }
 
 /** One outage as the API tells it whole. */
-export async function readWhole (db: Db, row: OutageRow, service: Service): Promise<z.infer<typeof Outage>> {
+export async function readWhole (db: Db, row: OutageRow, service: Service, catalog: Catalog, deviceClass: string = ALL): Promise<z.infer<typeof Outage>> {
   const [beside, events] = await Promise.all([readBeside(db, [row]), readOutageEvents(db, row.serviceId, [row.id])])
-  return { ...describeOutage(row, service, beside), timeline: events.map(describeEvent) }
+  return { ...describeOutage(row, service, beside, catalog, deviceClass), timeline: events.map(describeEvent) }
 }
 
-function describeOutage (row: OutageRow, service: Service, { acknowledgements, merged }: Beside): z.infer<typeof OutageItem> {
+function describeOutage (row: OutageRow, service: Service, { acknowledgements, merged }: Beside, catalog: Catalog, deviceClass: string): z.infer<typeof OutageItem> {
   const acknowledgement = acknowledgements.get(row.id)
   const fallbacks = new Map(service.fallbacks.map(({ deviceClass, fallback }) => [deviceClass, fallback]))
   return {
@@ -121,7 +122,7 @@ function describeOutage (row: OutageRow, service: Service, { acknowledgements, m
     retrospective: row.retrospective,
     cause: null,
     related: merged.get(row.id) ?? [],
-    workarounds: []
+    workarounds: tellWorkarounds(catalog, service, deviceClass)
   }
 }
 
@@ -140,6 +141,7 @@ const ListQuery = z.strictObject({
   since: Instant.optional().describe('Detected at or after'),
   until: Instant.optional().describe('Detected before')
 })
+const OneQuery = z.strictObject({ device_class: DeviceClassQuery.describe('Whose workarounds; those of all by default') })
 const OutagePath = z.strictObject({ id: z.uuid() })
 const CursorKey = z.tuple([z.iso.datetime(), z.uuid()])
 
@@ -173,17 +175,21 @@ export const outages: Routes<{ db: Db, catalog: () => Catalog }> = async (app, {
     reply.header('cache-control', BRIEFLY)
     const beside = await readBeside(db, page)
     return {
-      items: page.map(row => describeOutage(row, serviceOf(row), beside)),
+      items: page.map(row => describeOutage(row, serviceOf(row), beside, catalog(), ALL)),
       next_cursor: rows.length > page.length && last !== undefined ? writeCursor([last.detectedAt.toISOString(), last.id]) : null
     }
   })
 
+  const check = (query: z.infer<typeof OneQuery>) => { checkDeviceClass(catalog(), query.device_class) }
+
   app.get('/outages/:id', {
-    schema: { summary: 'One outage with its timeline', params: OutagePath, response: { 200: Outage } }
-  }, async ({ params }, reply) => {
+    config: { check },
+    schema: { summary: 'One outage with its timeline', params: OutagePath, querystring: OneQuery, response: { 200: Outage } }
+  }, async ({ params, query }, reply) => {
     const row = await findOutage(db, params.id)
     if (row === undefined) throw new Fault('not-found', 'No outage has this id; GET /v1/outages lists them.')
+    check(query)
     reply.header('cache-control', BRIEFLY)
-    return readWhole(db, row, serviceOf(row))
+    return readWhole(db, row, serviceOf(row), catalog(), query.device_class)
   })
 }

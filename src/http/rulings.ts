@@ -39,7 +39,7 @@ const WORDS: Record<Word, { from: readonly OutageState[], to: OutageState, colum
 export const rulings: Routes<{ db: Database, catalog: () => Catalog, clock: Clock }> = async (app, { db, catalog, clock }) => {
   const config = { scope: 'moderate' } as const
   const slugOf = (row: OutageRow) => namesOf(catalog()).get(row.serviceId)!
-  const tell = (row: OutageRow) => readWhole(db, row, catalog().services.get(slugOf(row))!)
+  const tell = (row: OutageRow) => readWhole(db, row, catalog().services.get(slugOf(row))!, catalog())
 
   app.post('/outages', {
     config: { ...config, check: (body: z.infer<typeof OpenBody>) => { checkOpening(body, catalog(), clock.now()) } },

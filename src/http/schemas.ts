@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { Fault } from '../core/faults.ts'
 import { coarsenRegion } from '../core/regions.ts'
 import { ALL } from '../core/vocabulary.ts'
+import type { Catalog } from '../db/services.ts'
 
 /** The routes of one noun; what they need comes as options. */
 export type Routes<Options extends object> = FastifyPluginAsyncZod<Options>
@@ -39,9 +40,14 @@ export const RegionQuery = z.string().max(10).default(ALL).transform((code, cont
 
 export const DeviceClassQuery = z.union([z.literal(ALL), Slug]).default(ALL)
 
-export const Tally = { working: z.int(), degraded: z.int(), down: z.int() }
+/** A device class that the catalog knows, or `*`. @throws Fault `invalid` */
+export function checkDeviceClass (catalog: Catalog, slug: string): string {
+  if (slug === ALL || catalog.deviceClasses.has(slug)) return slug
+  const detail = `No device class is called "${slug}"; GET /v1/device-classes lists them.`
+  throw new Fault('invalid', detail, { errors: [{ pointer: '/device_class', detail, in: 'query' }] })
+}
 
-export const Workaround = z.object({ device_class: z.string().nullable(), title: z.string(), url: z.string().nullable() })
+export const Tally = { working: z.int(), degraded: z.int(), down: z.int() }
 
 export const PageQuery = {
   limit: z.coerce.number('Expected a number from 1 to 200').int().min(1).max(200).default(50),
@@ -76,10 +82,13 @@ export function readCursor<Key extends z.ZodType> (cursor: string | undefined, k
   }
 }
 
-/** One page of a list that is wholly in memory, ascending by `keyOf`. */
-export function pageThrough<Item> (items: readonly Item[], keyOf: (item: Item) => string, query: { limit: number, cursor?: string | undefined }) {
+/** One page of a list that is wholly in memory, in the order of `keyOf`: ascending, unless `follows` says otherwise. */
+export function pageThrough<Item> (
+  items: readonly Item[], keyOf: (item: Item) => string, query: { limit: number, cursor?: string | undefined },
+  follows = (key: string, last: string) => key > last
+) {
   const after = readCursor(query.cursor, z.tuple([z.string()]))?.[0]
-  const rest = after === undefined ? items : items.filter(item => keyOf(item) > after)
+  const rest = after === undefined ? items : items.filter(item => follows(keyOf(item), after))
   const page = rest.slice(0, query.limit)
   return { items: page, next_cursor: rest.length > page.length ? writeCursor([keyOf(page.at(-1)!)]) : null }
 }

@@ -19,6 +19,7 @@ import { audit } from './audit.ts'
 import { batches } from './batches.ts'
 import { blocks } from './blocks.ts'
 import { breakdowns } from './breakdowns.ts'
+import { catalog } from './catalog.ts'
 import { comments } from './comments.ts'
 import { curves } from './curves.ts'
 import { describeCalls, documentation } from './documentation.ts'
@@ -36,6 +37,7 @@ import { rulings } from './rulings.ts'
 import { services, type Summaries } from './services.ts'
 import { tokens } from './tokens.ts'
 import { vocabularies } from './vocabularies.ts'
+import { workarounds } from './workarounds.ts'
 
 /** A request must have arrived whole within this, ms: a long batch over a slow line. */
 const REQUEST_TIMEOUT_MS = 120_000
@@ -48,6 +50,8 @@ const CONNECTIONS_MAX = 10_000
 export interface HttpOptions {
   db: Database
   catalog: () => Catalog
+  /** Reads the catalog again, after it was changed here. */
+  refreshCatalog: () => Promise<void>
   intake: Intake
   proofs: Proofs
   /** Days that raw reports are kept. */
@@ -146,6 +150,8 @@ export async function openHttp (options: HttpOptions): Promise<FastifyInstance> 
       tagAnswers(app)
       await app.register(tokens, { db, now })
       await app.register(audit, { db })
+      await app.register(catalog, options)
+      await app.register(workarounds, options)
       const lasting = { ...options, db: options.moderation }
       await app.register(rawReports, lasting)
       await app.register(moderation, lasting)

@@ -13,7 +13,8 @@ import type { Catalog, Service } from '../db/services.ts'
 import { readWatched } from '../db/watched.ts'
 import { readServiceTallies, readSpeakingServices } from '../db/windows.ts'
 import { describeOutageRef, OutageRef, stateSince } from './outages.ts'
-import { at, At, BRIEFLY, DeviceClassQuery, PageQuery, pageOf, pageThrough, ServicePath, Slug, Tally, Workaround, type Routes } from './schemas.ts'
+import { at, At, BRIEFLY, checkDeviceClass, DeviceClassQuery, PageQuery, pageOf, pageThrough, ServicePath, Slug, Tally, type Routes } from './schemas.ts'
+import { tellWorkarounds, Workaround } from './workarounds.ts'
 
 const Named = z.object({ slug: Slug, name: z.string() })
 
@@ -67,7 +68,7 @@ export interface Summaries {
 
 /** One reading serves everybody who asks within a second, and nobody asks twice at once. */
 export function holdSummaries (db: Db, catalog: () => Catalog, clock: Clock, monotonic: () => number): Summaries {
-  let held: { at: number, list: readonly SummaryBody[], json: Map<string, string> } | undefined
+  let held: { at: number, catalog: Catalog, list: readonly SummaryBody[], json: Map<string, string> } | undefined
   let reading: Promise<void> | undefined
   let speaking: { at: number, services: Set<number> } | undefined
 
@@ -76,7 +77,8 @@ export function holdSummaries (db: Db, catalog: () => Catalog, clock: Clock, mon
     if (speaking === undefined || startedAt - speaking.at > SPEAKING_REFRESH_MS || speaking.services.size === 0) {
       speaking = { at: startedAt, services: await readSpeakingServices(db, clock.now().getTime() - DAY_MS) }
     }
-    held = { at: startedAt, list: await readSummaries(db, catalog(), speaking.services, clock), json: new Map() }
+    const known = catalog()
+    held = { at: startedAt, catalog: known, list: await readSummaries(db, known, speaking.services, clock), json: new Map() }
   }
   function refreshOnce (): Promise<void> {
     reading ??= refresh().finally(() => { reading = undefined })
@@ -97,6 +99,8 @@ export function holdSummaries (db: Db, catalog: () => Catalog, clock: Clock, mon
   return {
     async read () {
       if (held === undefined || monotonic() - held.at >= REFRESH_MS) await refreshOnce()
+      // What an editor changed is told at once; a reading that was under way may be of before.
+      for (let tries = 0; held!.catalog !== catalog() && tries < 2; tries++) await refreshOnce()
       return held!.list
     },
     heldJson (slug) {
@@ -146,7 +150,7 @@ async function readSummaries (db: Db, catalog: Catalog, speaking: ReadonlySet<nu
       lastEnd: lastEnds.get(service.id) ?? null
     }, freshForMs, now)
     return {
-      ...describeService(service),
+      ...describeService(service, catalog),
       state,
       since: since === null ? null : at(new Date(since)),
       window: { start: at(new Date(start)), end: at(new Date(end)), ...total, expected_down: expected, upper_down: upper, ratio: ratioOf(within, expected) },
@@ -160,8 +164,17 @@ async function readSummaries (db: Db, catalog: Catalog, speaking: ReadonlySet<nu
   })
 }
 
-function describeService ({ slug, name, group, components, fallbacks }: Service): Pick<SummaryBody, 'slug' | 'name' | 'group' | 'components' | 'fallbacks'> {
-  return { slug, name, group, components, fallbacks: fallbacks.map(({ deviceClass, fallback }) => ({ device_class: deviceClass, fallback })) }
+function describeService (
+  { slug, name, group, components, fallbacks }: Service, { deviceClasses }: Catalog
+): Pick<SummaryBody, 'slug' | 'name' | 'group' | 'components' | 'fallbacks'> {
+  return {
+    slug,
+    name,
+    group,
+    components: components.filter(({ retiredAt }) => retiredAt === null).map(({ slug, name }) => ({ slug, name })),
+    fallbacks: fallbacks.filter(({ deviceClass }) => deviceClasses.get(deviceClass)?.retiredAt === null)
+      .map(({ deviceClass, fallback }) => ({ device_class: deviceClass, fallback }))
+  }
 }
 
 /** The service of a path. @throws Fault `not-found` */
@@ -169,13 +182,6 @@ export function findService (catalog: Catalog, slug: string): Service {
   const service = catalog.services.get(slug)
   if (service === undefined) throw new Fault('not-found', `No service is called "${slug}"; GET /v1/services lists them.`)
   return service
-}
-
-/** A device class that the catalog knows, or `*`. @throws Fault `invalid` */
-export function checkDeviceClass (catalog: Catalog, slug: string): string {
-  if (slug === '*' || catalog.deviceClasses.has(slug)) return slug
-  const detail = `No device class is called "${slug}"; GET /v1/device-classes lists them.`
-  throw new Fault('invalid', detail, { errors: [{ pointer: '/device_class', detail, in: 'query' }] })
 }
 
 const ListQuery = z.strictObject({ ...PageQuery, device_class: DeviceClassQuery })
@@ -191,16 +197,24 @@ export const services: Routes<{ summaries: Summaries, catalog: () => Catalog }> 
   }, async ({ query }, reply) => {
     check(query)
     reply.header('cache-control', BRIEFLY)
-    return pageThrough(await summaries.read(), ({ slug }) => slug, query)
+    const list = await summaries.read()
+    const known = catalog()
+    const page = pageThrough(list.filter(({ slug }) => known.services.get(slug)?.retiredAt === null), ({ slug }) => slug, query)
+    return {
+      ...page,
+      items: page.items.map(item => ({ ...item, workarounds: tellWorkarounds(known, known.services.get(item.slug)!, query.device_class) }))
+    }
   })
 
   app.get('/services/:service', {
     config: { check },
     schema: { summary: 'One service', params: ServicePath, querystring: OneQuery, response: { 200: Summary } }
   }, async ({ params, query }, reply) => {
-    const { slug } = findService(catalog(), params.service)
+    findService(catalog(), params.service)
     check(query)
     reply.header('cache-control', BRIEFLY)
-    return (await summaries.read()).find(summary => summary.slug === slug)!
+    const summary = (await summaries.read()).find(({ slug }) => slug === params.service)
+    const known = catalog()
+    return { ...summary!, workarounds: tellWorkarounds(known, findService(known, params.service), query.device_class) }
   })
 }

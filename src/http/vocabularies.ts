@@ -25,7 +25,7 @@ export const vocabularies: Routes<{ catalog: () => Catalog }> = async (app, { ca
       schema: { summary, querystring: Query, response: { 200: pageOf(NamedItem) } }
     }, async ({ query }, reply) => {
       reply.header('cache-control', BRIEFLY)
-      return pageThrough([...read().values()], ({ slug }) => slug, query)
+      return pageThrough([...read().values()].filter(({ retiredAt }) => retiredAt === null).map(({ slug, name }) => ({ slug, name })), ({ slug }) => slug, query)
     })
   }
 }

@@ -9,7 +9,7 @@ import {
 } from '../core/reports.ts'
 import { floorTo, type Clock } from '../core/time.ts'
 import { DISPOSITIONS, IMPACTS, QUARANTINE_REASONS, UNKNOWN_DEVICE_CLASS, UNKNOWN_REGION, VERDICTS } from '../core/vocabulary.ts'
-import type { Catalog, Service } from '../db/services.ts'
+import type { Catalog, Named, Service } from '../db/services.ts'
 import type { Blocks } from './blocks.ts'
 import type { Countries } from './countries.ts'
 import { openKeyedHash, type KeyedHash } from './hashes.ts'
@@ -62,12 +62,13 @@ function readNames (input: ReportInput, catalog: Catalog, ageMaxMs: number, now:
   const refuse = (pointer: string, detail: string) => errors.push({ pointer, detail })
   const service = catalog.services.get(input.service)
   if (service === undefined) refuse('/service', `No service is called "${input.service}"; GET /v1/services lists them.`)
+  else if (service.retiredAt !== null) refuse('/service', `"${input.service}" is retired and takes no reports; GET /v1/services lists those that do.`)
   const region = input.region === undefined ? UNKNOWN_REGION : coarsenRegion(input.region)
   if (region === undefined) refuse('/region', `"${input.region}" is no ISO 3166 code of a country or subdivision, such as CA or CA-ON; GET /v1/regions lists them.`)
-  if (input.deviceClass !== undefined && !catalog.deviceClasses.has(input.deviceClass)) {
+  if (input.deviceClass !== undefined && !isTaken(catalog.deviceClasses, input.deviceClass)) {
     refuse('/device_class', `No device class is called "${input.deviceClass}"; GET /v1/device-classes lists them.`)
   }
-  if (input.symptom !== undefined && !catalog.symptoms.has(input.symptom)) {
+  if (input.symptom !== undefined && !isTaken(catalog.symptoms, input.symptom)) {
     refuse('/symptom', `No symptom is called "${input.symptom}"; GET /v1/symptoms lists them.`)
   }
   let minute = 0
@@ -78,6 +79,10 @@ function readNames (input: ReportInput, catalog: Catalog, ageMaxMs: number, now:
     errors.push(...error.errors)
   }
   return { service, region, minute, errors }
+}
+
+function isTaken (words: ReadonlyMap<string, Named>, slug: string): boolean {
+  return words.get(slug)?.retiredAt === null
 }
 
 /** Checks a report as `openIntake` does, and does no more. @throws Fault `invalid`, naming every field that is wrong */
