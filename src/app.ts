@@ -60,6 +60,7 @@ export async function openApp (options: AppOptions): Promise<App> {
   const { connection, clock, logger, retentionDays } = options
   const monotonic = () => performance.now()
   const onError = (err: unknown) => { logger.warn({ err }, 'a database connection was lost') }
+  const countries = await readCountries(options.geoMmdb)
   await prepareDatabase(connection, retentionDays, clock.now())
 
   const database = openDatabase(connection, { onError })
@@ -96,7 +97,7 @@ export async function openApp (options: AppOptions): Promise<App> {
     refreshCatalog().catch(err => logger.warn({ err }, 'the catalog could not be read again'))
   }, REFRESH_MS)
 
-  const intake = openIntake({ catalog: () => catalog, countries: await readCountries(options.geoMmdb), blocks: () => blocks, salts, voices, clock })
+  const intake = openIntake({ catalog: () => catalog, countries, blocks: () => blocks, salts, voices, clock })
   const importIntake = openImportIntake({
     catalog: () => catalog,
     importKey: await ensureImportKey(database, randomBytes(IMPORT_KEY_BYTES)),
