@@ -42,16 +42,14 @@ export interface Catalog {
   symptoms: ReadonlyMap<string, Named>
 }
 
-/** Reads the catalog whole: some hundreds of rows. */
+/** Reads the catalog whole: some hundreds of rows, one query after another, since `db` may be a transaction. */
 export async function readCatalog ({ orm }: Db): Promise<Catalog> {
-  const [serviceRows, componentRows, fallbackRows, workaroundRows, deviceClassRows, symptomRows] = await Promise.all([
-    orm.select().from(services).orderBy(sql`slug collate "C"`),
-    orm.select().from(components).orderBy(sql`slug collate "C"`),
-    orm.select().from(fallbacks).orderBy(sql`device_class collate "C"`),
-    orm.select().from(workarounds).orderBy(sql`created_at desc, id desc`),
-    orm.select().from(deviceClasses).orderBy(sql`slug collate "C"`),
-    orm.select().from(symptoms).orderBy(sql`slug collate "C"`)
-  ])
+  const serviceRows = await orm.select().from(services).orderBy(sql`slug collate "C"`)
+  const componentRows = await orm.select().from(components).orderBy(sql`slug collate "C"`)
+  const fallbackRows = await orm.select().from(fallbacks).orderBy(sql`device_class collate "C"`)
+  const workaroundRows = await orm.select().from(workarounds).orderBy(sql`created_at desc, id desc`)
+  const deviceClassRows = await orm.select().from(deviceClasses).orderBy(sql`slug collate "C"`)
+  const symptomRows = await orm.select().from(symptoms).orderBy(sql`slug collate "C"`)
   return {
     services: new Map(serviceRows.map(service => [service.slug, {
       ...service,

@@ -20,10 +20,9 @@ export async function readWatched (db: Db, from: number, to: number): Promise<St
 
 /** The minutes of `[from, to)` (ms) in which somebody watched a service, those of its imported history among them, merged. */
 export async function readServiceWatched (db: Db, serviceId: number, from: number, to: number): Promise<Stretch[]> {
-  const [live, [history]] = await Promise.all([
-    readWatched(db, from, to),
-    db.query<{ history_from: Date | null, history_to: Date | null }>('select history_from, history_to from services where id = $1', [serviceId])
-  ])
+  const live = await readWatched(db, from, to)
+  const [history] = await db.query<{ history_from: Date | null, history_to: Date | null }>(
+    'select history_from, history_to from services where id = $1', [serviceId])
   const past = {
     from: Math.max(from, history?.history_from?.getTime() ?? Infinity),
     to: Math.min(to, (history?.history_to?.getTime() ?? -Infinity) + MINUTE_MS)

@@ -103,7 +103,8 @@ export interface Chunk { windowOf: (serviceId: number, start: number) => SeenWin
 
 /** Reads what the detector judges in `[from, to)`: counts as seen, and which minutes somebody watched. */
 export async function readChunk (db: Db, from: number, to: number, services: readonly Service[], serviceId?: number): Promise<Chunk> {
-  const [rows, stretches] = await Promise.all([readSeen(db, from, to, serviceId), readWatched(db, from, to)])
+  const rows = await readSeen(db, from, to, serviceId)
+  const stretches = await readWatched(db, from, to)
   const cells = new Map<string, SeenCell[]>()
   for (const row of rows) {
     const key = `${row.service_id} ${row.minute.getTime()}`
