@@ -65,6 +65,8 @@ export interface HourModel extends ScopeExpectation {
   w: Triple
   /** m_s: what m may be at most in the expected share of `down`, m_s/(m_s + m_w). */
   shareUpper: Triple
+  /** How far the learnt odds of `down` may be off, relative. */
+  shareError: number
   levelY: number
   levelW: number
   /** Posterior mean of y over the whole day, reports a minute. */
@@ -180,12 +182,12 @@ export function predictHour (b: Baseline, hourOfDay: number, expectedPerHour: nu
   // One more report could always have come, in the time watched or in a day.
   const add = 1 / Math.min(Math.max(minutes, 60), 1440)
   const margin = 1 + 3 * relativeError(b, hourOfDay, phi)
-  const shareMargin = 1 + 3 * relativeShareError(b, hourOfDay, phi)
+  const shareError = relativeShareError(b, hourOfDay, phi)
   const floor = knowsShares(b) ? undefined : service?.upper
   const upper = mapTriple(m, (rate, i) => Math.max(rate * margin + add, floor?.[i] ?? 0))
-  const shareUpper = mapTriple(m, rate => rate * shareMargin + add)
+  const shareUpper = mapTriple(m, rate => rate * (1 + 3 * shareError) + add)
   const w = interpolateBins(b.binW, b.binMinutes, hourOfDay, dailyMeanW, levelW)
-  return { m, upper, w, shareUpper, phi, levelY, levelW, dailyMean }
+  return { m, upper, w, shareUpper, shareError, phi, levelY, levelW, dailyMean }
 }
 
 function mapTriple ([a, b, c]: Triple, change: (value: number, index: 0 | 1 | 2) => number): Triple {

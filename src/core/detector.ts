@@ -56,7 +56,7 @@ export interface Ruling { type: RulingType, at: number, scope: Scope | null, ons
 export interface Decision { transitions: Transition[], outage: OutageFigures | null }
 
 /** Format of `DetectorState`. */
-export const STATE_FORMAT = 2
+export const STATE_FORMAT = 3
 /** An alarm needs reports of this many networks in the run of its chart: whoever knows them withholds the claims of fewer. */
 export const NETWORKS_MIN = 7
 /** Evidence, nats less ln(number of scopes), from which on an hour is not learnt. No rate term: with it sparse services learnt nothing. */
@@ -134,7 +134,7 @@ export function decide (state: DetectorState, withheld: ReadonlySet<string>): De
     return { transitions: [], outage: state.outage?.figures ?? null }
   }
   for (const { kind, baseline, charts, model } of state.scopes) {
-    if (suspicionOf(charts, model.phi) - lnCount(state, kind) >= SUSPICIOUS_AT) baseline.open.suspicious = true
+    if (suspicionOf(charts, model) - lnCount(state, kind) >= SUSPICIOUS_AT) baseline.open.suspicious = true
   }
   const heard = standings(state).filter(({ state: { key } }) => !withheld.has(key))
   const score = heard.reduce((most, standing) => Math.max(most, standing.score), 0)

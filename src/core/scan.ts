@@ -110,9 +110,8 @@ export interface Standing { state: ScopeState, chart: number, score: number }
 
 /** How a scope stands; `penalty` (nats) is what its kind and the service's rate take off for luck. */
 export function standingOf (state: ScopeState, penalty: number): Standing {
-  const { phi } = state.model
-  const chart = bestChart(state.charts, phi)
-  const score = chart < 0 ? 0 : Math.max(0, countedValue(state.charts, chart, phi) - penalty)
+  const chart = bestChart(state.charts, state.model)
+  const score = chart < 0 ? 0 : Math.max(0, countedValue(state.charts, chart, state.model) - penalty)
   return { state, chart, score }
 }
 

@@ -1,9 +1,10 @@
 import t from 'tap'
 import {
-  bestChart, chartName, countedValue, emptyCharts, expectedCost, pushChart, pushCharts, RATIOS, ODDS, reportGain, resetChart, shareGains, suspicionOf, weightsFor, type Chart
+  bestChart, chartName, countedValue, emptyCharts, expectedCost, pushChart, pushCharts, RATIOS, ODDS, reportGain, resetChart, shareGains, suspicionOf, weightsFor, type Chart, type Spread
 } from '../../src/core/charts.ts'
 
 const emptyChart = (start: number): Chart => emptyCharts(start)[0]!
+const spread = (phi: number, shareError = 0): Spread => ({ phi, shareError })
 const near = (found: number, wanted: number): boolean => Math.abs(found - wanted) < 1e-6
 
 t.test('a report is worth ln(qφ/(1+q(φ−1))), an expected one ln((1+q(φ−1))/φ)/(φ−1)', async t => {
@@ -40,26 +41,28 @@ t.test('a run keeps its sums until the evidence is spent', async t => {
 
 t.test('six and a half reports are no alarm, seven may be', async t => {
   const run = { value: 12, start: 0, m: 0.1, upper: 0.2, w: 0, mw: 0.1 }
-  t.equal(countedValue([{ ...run, y: 6.5 }], 0, 1), 0)
-  t.equal(countedValue([{ ...run, y: 7 }], 0, 1), 12)
+  t.equal(countedValue([{ ...run, y: 6.5 }], 0, spread(1)), 0)
+  t.equal(countedValue([{ ...run, y: 7 }], 0, spread(1)), 12)
 })
 
 t.test('when working reports rise as well, only the share counts beyond five', async t => {
   const run = { value: 30, start: 0, y: 40, m: 10, upper: 12, w: 40, mw: 10 }
-  t.equal(countedValue([run], 0, 1), 5, 'a rumour: both fourfold, the share as ever')
-  t.equal(countedValue([{ ...run, y: 30, w: 45 }], 0, 1), 5, 'the share fell')
-  t.equal(countedValue([{ ...run, w: 10 }], 0, 1), 30, 'no more working reports than expected')
-  t.equal(countedValue([{ ...run, value: 4 }], 0, 1), 4)
+  t.equal(countedValue([run], 0, spread(1)), 5, 'a rumour: both fourfold, the share as ever')
+  t.equal(countedValue([{ ...run, y: 30, w: 45 }], 0, spread(1)), 5, 'the share fell')
+  t.equal(countedValue([{ ...run, w: 10 }], 0, spread(1)), 30, 'no more working reports than expected')
+  t.equal(countedValue([{ ...run, value: 4 }], 0, spread(1)), 4)
   // By hand: share 40/52 against ½: 40·ln(1.538462) + 12·ln(0.461538) = 17.231316 − 9.278280 = 7.953037
-  t.ok(near(countedValue([{ ...run, w: 12 }], 0, 1), 12.953037), String(countedValue([{ ...run, w: 12 }], 0, 1)))
-  t.ok(near(countedValue([{ ...run, w: 12 }], 0, 2), 5 + 7.953037 / 2))
+  t.ok(near(countedValue([{ ...run, w: 12 }], 0, spread(1)), 12.953037), String(countedValue([{ ...run, w: 12 }], 0, spread(1))))
+  t.ok(near(countedValue([{ ...run, w: 12 }], 0, spread(2)), 5 + 7.953037 / 2))
+  // V = 52·½·½ = 13; odds that are known within a half stray as much again as 1 + 13/4.
+  t.ok(near(countedValue([{ ...run, w: 12 }], 0, spread(1, 0.5)), 5 + 7.953037 / 4.25), 'the less is learnt of the share, the less it says')
 })
 
 t.test('the best chart is the first of the largest that may speak', async t => {
   const run = { start: 0, m: 1, upper: 1, w: 0, mw: 0 }
   const charts = [{ ...run, value: 3, y: 9 }, { ...run, value: 8, y: 9 }, { ...run, value: 8, y: 9 }, { ...run, value: 20, y: 5 }]
-  t.equal(bestChart(charts, 1), 1)
-  t.equal(bestChart(charts.slice(3), 1), -1)
+  t.equal(bestChart(charts, spread(1)), 1)
+  t.equal(bestChart(charts.slice(3), spread(1)), -1)
   t.equal(chartName(1), 'count×3')
   t.equal(chartName(RATIOS.length + 1), 'share×5')
 })
@@ -104,17 +107,17 @@ t.test('a window adds what its reports of either kind are worth to every share c
 t.test('a share that rose only because fewer say it works is no alarm', async t => {
   const charts = emptyCharts(0)
   charts[RATIOS.length] = { value: 20, start: 0, y: 12, m: 10, upper: 12, w: 0, mw: 90 }
-  t.equal(countedValue(charts, RATIOS.length, 1), 0)
+  t.equal(countedValue(charts, RATIOS.length, spread(1)), 0)
   charts[RATIOS.length]!.y = 12.5
-  t.equal(countedValue(charts, RATIOS.length, 1), 20)
-  t.equal(bestChart(charts, 1), RATIOS.length)
+  t.equal(countedValue(charts, RATIOS.length, spread(1)), 20)
+  t.equal(bestChart(charts, spread(1)), RATIOS.length)
 })
 
 t.test('a rumour is no alarm, yet it is suspicious', async t => {
   const charts = emptyCharts(0)
   charts[1] = { value: 30, start: 0, y: 40, m: 10, upper: 12, w: 40, mw: 10 }
-  t.equal(countedValue(charts, 1, 1), 5)
-  t.equal(suspicionOf(charts, 1), 30)
+  t.equal(countedValue(charts, 1, spread(1)), 5)
+  t.equal(suspicionOf(charts, spread(1)), 30)
   charts[RATIOS.length] = { value: 40, start: 0, y: 6, m: 1, upper: 1, w: 0, mw: 1 }
-  t.equal(suspicionOf(charts, 1), 30, 'a share chart counts as it is heard: six reports say nothing')
+  t.equal(suspicionOf(charts, spread(1)), 30, 'a share chart counts as it is heard: six reports say nothing')
 })
