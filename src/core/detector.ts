@@ -90,7 +90,7 @@ export function reviveState (stored: DetectorState): { state: DetectorState, out
   if (stored.format === STATE_FORMAT) return { state: stored, outdated: false }
   const { outage } = stored
   const state = newDetector(stored.expectedPerHour, stored.stepMin)
-  state.outage = outage === null ? null : { ...outage, figures: { ...outage.figures, affectedShare: outage.figures.affectedShare ?? null } }
+  state.outage = outage === null ? null : { ...outage, silentMin: outage.silentMin ?? 0, figures: { ...outage.figures, affectedShare: outage.figures.affectedShare ?? null } }
   return { state, outdated: true }
 }
 

@@ -18,6 +18,11 @@ const RISING_BELOW = 1
 const OVER_AT = 9
 /** Nor is it over while the last quarter of an hour brought more than this many times m⁺: half of a high peak is still high. */
 const OVER_RATIO_MAX = 2
+/**
+ * Where hardly anything is usual, a silent minute takes away next to nothing, yet nobody calls it an outage when for six
+ * watched hours nobody said so: silence since the last report says at least its part of that.
+ */
+const SILENT_MAX_MIN = 6 * 60
 /** A peak beyond this says no more about when it is over. */
 const PEAK_MAX = 100
 const PEAK_MEMORY_MIN = 15
@@ -78,6 +83,8 @@ export interface OpenOutage {
   key: string
   /** Evidence that half of the peak's excess has gone, nats. */
   calm: number
+  /** Watched minutes since anybody of its scope last said that it fails. */
+  silentMin: number
   /** 15-minute exponential sums of y and m⁺ since it is about its scope. */
   sumY: number
   sumUpper: number
@@ -190,7 +197,7 @@ function blankFigures (scope: Scope, onset: Onset, detectedAt: number, peakStart
 }
 
 function blankOutage (scope: Scope, figures: OutageFigures): OpenOutage {
-  return { figures, key: scopeKey(scope), calm: 0, sumY: 0, sumUpper: 0 }
+  return { figures, key: scopeKey(scope), calm: 0, silentMin: 0, sumY: 0, sumUpper: 0 }
 }
 
 /** The same outage about another scope: peak and calm are the new scope's; the onset only ever moves back. */
@@ -215,10 +222,12 @@ function track (open: OpenOutage, state: ScopeState, judged: Judged): OpenOutage
   const severity = Math.min(PEAK_MAX, Math.max(open.figures.severity, sumY / sumUpper))
   const q = Math.max(1.5, 1 + (severity - 1) / 2)
   const { phi } = state.model
-  const calm = Math.max(0, open.calm - (reportGain(q, phi) * y - expectedCost(q, phi) * upper))
+  const silentMin = y > 0 ? 0 : open.silentMin + judged.stepMin
+  const evidence = open.calm - (reportGain(q, phi) * y - expectedCost(q, phi) * upper)
+  const calm = Math.max(0, evidence, OVER_AT * silentMin / SILENT_MAX_MIN)
   const peak = y > open.figures.peak.down ? { start: judged.start, down: y, expected: m } : open.figures.peak
   const affectedShare = open.figures.state === 'recovering' ? open.figures.affectedShare : affectedShareOf(state, share, judged)
-  return { figures: { ...open.figures, severity, peak, affectedShare }, key: open.key, calm, sumY, sumUpper }
+  return { figures: { ...open.figures, severity, peak, affectedShare }, key: open.key, calm, silentMin, sumY, sumUpper }
 }
 
 /** y, m, m⁺ and the expected share of `down` of the scope in this window, which is the last one that its baseline recorded. */

@@ -86,6 +86,29 @@ t.test('reports that rise again take a recovery back', async t => {
   t.equal(story.all.find((_, i) => minuteAt(i + 1) === back.at)!.recoveringAt, null)
 })
 
+t.test('where nobody is used to report, six watched hours of silence end an outage, and a gap is not silence', async t => {
+  const state = newDetector(2, 1)
+  const said: Transition[] = []
+  const play = (from: number, count: number, down: number, watched = true): void => {
+    for (let i = from; i < from + count; i++) {
+      const cells = down === 0 ? [] : [{ region: 'CA', deviceClass: 'iphone', working: 0, degraded: 0, down }]
+      advance(state, { start: START + i * MINUTE_MS, watched, cells })
+      said.push(...decide(state, new Set()).transitions)
+    }
+  }
+  play(0, 5 * 1440, 0)
+  play(5 * 1440, 30, 2)
+  t.same(said.map(({ type }) => type), ['suspected', 'confirmed'])
+  play(5 * 1440 + 30, 300, 0)
+  play(5 * 1440 + 330, 600, 0, false)
+  t.not(state.outage, null)
+  play(5 * 1440 + 930, 59, 0)
+  t.not(state.outage, null)
+  play(5 * 1440 + 989, 1, 0)
+  t.equal(state.outage, null)
+  t.same(said.slice(2).map(({ type }) => type), ['recovering', 'resolved'])
+})
+
 t.test('one wide window may suspect and confirm at once, without skipping a state', async t => {
   const state = newDetector(2, 15)
   const said: Transition[] = []
