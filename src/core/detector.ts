@@ -119,15 +119,15 @@ export function advance (state: DetectorState, window: SeenWindow): { claims: Cl
   fresh = bearScopes(state, totals) || fresh
   for (const scope of state.scopes) observe(state, scope, totals.get(scope.key))
   state.windows += 1
-  const claims = standings(state).filter(({ score }) => score >= SUSPECTED_AT).map(({ state: { scope, charts }, chart, score }) =>
+  const claims = standings(state).filter(standing => standing.score >= SUSPECTED_AT && !isWithheld(standing)).map(({ state: { scope, charts }, chart, score }) =>
     ({ scope, score, since: charts[chart]!.start, until: window.start + stepMs }))
   return { claims, expectation: fresh ? expectationOf(state, hour) : null }
 }
 
 /**
  * Marks suspicious hours, says whom an alarm is about and moves the lifecycle, after `advance`. `withheld` are the
- * scopes (`scopeKey`) whose claim had too few networks: they have no score in this window, but are no less suspicious.
- * In place.
+ * scopes (`scopeKey`) whose claim had too few networks: they have no score, but are no less suspicious, and make no claim
+ * again until somebody more says that it fails or an earlier run would be asked for. In place.
  */
 export function decide (state: DetectorState, withheld: ReadonlySet<string>): Decision {
   if (!state.watched || state.at === null || state.hour === null) {
@@ -136,7 +136,11 @@ export function decide (state: DetectorState, withheld: ReadonlySet<string>): De
   for (const { kind, baseline, charts, model } of state.scopes) {
     if (suspicionOf(charts, model) - lnCount(state, kind) >= SUSPICIOUS_AT) baseline.open.suspicious = true
   }
-  const heard = standings(state).filter(({ state: { key } }) => !withheld.has(key))
+  const standing = standings(state)
+  for (const { state: scope, chart } of standing) {
+    if (withheld.has(scope.key)) scope.withheldSince = scope.charts[chart]!.start
+  }
+  const heard = standing.filter(each => !withheld.has(each.state.key) && !isWithheld(each))
   const score = heard.reduce((most, standing) => Math.max(most, standing.score), 0)
   const leader = score < SUSPECTED_AT ? null : mostLikely(heard, CANDIDATE_SHARE * SUSPECTED_AT, kind => lnCount(state, kind))
   const own = state.outage === null ? null : standingIn(state, state.outage.key)
@@ -233,6 +237,7 @@ function observe (state: DetectorState, scope: ScopeState, total: Total | undefi
     mw: stepMin * readTriple(model.w, position),
     shareUpper: stepMin * readTriple(model.shareUpper, position)
   }
+  if (seen.y > 0) scope.withheldSince = null
   recordWindow(baseline, model, seen, stepMin)
   pushCharts(scope.charts, scope.weights, seen, model.phi, knowsShares(baseline), at + stepMin * MINUTE_MS)
   scope.recentY[windows % RECENT_WINDOWS] = seen.y
@@ -260,6 +265,11 @@ function standings (state: DetectorState): Standing[] {
     ? []
     : [...scope.region === ALL ? [] : [scope.region], ...scope.deviceClass === ALL ? [] : [scope.deviceClass]]))
   return speaking.filter(({ state: { scope } }) => !whole.has(scope.region) && !whole.has(scope.deviceClass))
+}
+
+/** Whether its alarm is known to have too few networks: a run has no more of them than a longer one had, unless someone new reports. */
+function isWithheld ({ state: { withheldSince, charts }, chart, score }: Standing): boolean {
+  return score >= SUSPECTED_AT && withheldSince !== null && charts[chart]!.start >= withheldSince
 }
 
 /** How the scope of that key stands; the whole service, if a re-judged state does not know it. */

@@ -30,6 +30,8 @@ export interface ScopeState {
   /** y and w of the last watched windows: rings, in which a window has the place of its number (`DetectorState.windows`). */
   recentY: number[]
   recentW: number[]
+  /** Start (ms) of a run that too few networks stood behind, while nobody has said since that it fails: nor do they now. */
+  withheldSince: number | null
 }
 
 /** What brings this share of all reports is everything. */
@@ -101,7 +103,8 @@ export function newScope (kind: ScopeKind, scope: Scope, modelOf: (baseline: Bas
     weights: weightsFor(model.phi),
     charts: emptyCharts(start),
     recentY: Array<number>(RECENT_WINDOWS).fill(0),
-    recentW: Array<number>(RECENT_WORKING).fill(0)
+    recentW: Array<number>(RECENT_WORKING).fill(0),
+    withheldSince: null
   }
 }
 

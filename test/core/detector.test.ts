@@ -175,6 +175,21 @@ t.test('withheld scopes never alarm, and their hour is still not learnt', async 
   t.ok(state.scopes.every(({ baseline }) => baseline.open.suspicious))
 })
 
+t.test('a claim that was withheld is made again only when somebody more says that it fails', async t => {
+  let state = newDetector(2, 1)
+  judge(state, Array.from({ length: 5 * 1440 }, (_, i) => minute(i, [])))
+  const asked: number[] = []
+  for (let i = 0; i < 600; i++) {
+    const { claims } = advance(state, minute(5 * 1440 + i, i < 40 || i === 300 ? down(1) : []))
+    if (claims.length > 0) asked.push(i)
+    t.same(decide(state, new Set(claims.map(({ scope }) => scopeKey(scope)))).transitions, [])
+    state = revive(state)
+  }
+  t.ok(asked.length > 20 && asked.every(i => i < 40 || i === 300), asked.join())
+  t.same(judge(state, [minute(5 * 1440 + 600, [])]), [], 'nor does silence alarm without being asked')
+  t.same(judge(state, [minute(5 * 1440 + 601, down(1))]).map(({ type }) => type).slice(0, 1), ['suspected'], 'enough networks')
+})
+
 t.test('a claim names the scope, the run and the score that an alarm would have', async t => {
   const state = newDetector(2, 1)
   judge(state, [minute(0, [{ region: 'GB', deviceClass: 'mac', working: 9, degraded: 0, down: 0 }]), minute(1, [])])
