@@ -266,7 +266,7 @@ t.test('a checkpoint of an earlier format is learnt anew from the windows that a
   const after = await read()
   t.strictSame(after, before, 'the same outage, and what is expected is what was')
   const [state] = await app.database.query("select state ->> 'format' as format, state #>> '{scopes,0,baseline,learntHours}' as learnt from detector_states where service_id = 1 order by judged_until desc limit 1")
-  t.strictSame(state, { format: '2', learnt: '2' })
+  t.strictSame(state, { format: '3', learnt: '2' })
 
   for (let minute = 180; minute < 330; minute++) {
     await send(app, words, minute)
