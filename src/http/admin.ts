@@ -62,8 +62,13 @@ export const oneLine = (max: number) => z.string().trim().min(1).max(max)
 /** Why a moderator does something: told where it is told, and kept in the audit log. */
 export const Reason = oneLine(500)
 
-/** An address on the web that people may follow. */
-export const WebAddress = z.url({ protocol: /^https?$/, message: 'Expected an http or https address' }).max(2_000)
+/** A link that a browser may follow: nothing but http and https, and no password in it. */
+export const WebAddress = z.string().max(2_000).transform((text, context) => {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (url !== undefined && /^https?:$/.test(url.protocol) && url.username === '' && url.password === '') return url.href
+  context.addIssue({ code: 'custom', message: 'Expected a link that begins with https:// or http://, without a password' })
+  return z.NEVER
+})
 
 /** A thing of the catalog by its slug, if one is asked for. @throws Fault `invalid`, naming the member */
 export function findNamed<Thing> (

@@ -17,6 +17,8 @@ const LINES_MAX = 100_000
 export const LINE_BYTES_MAX = 8 * 1024
 const ARRAY_BYTES_MAX = ARRAY_ITEMS_MAX * LINE_BYTES_MAX
 const NDJSON = 'application/x-ndjson'
+/** After so many lines the token is checked again. */
+const RECHECK_LINES = 1_000
 /** Fields named of one item at most. */
 const ITEM_ERRORS_MAX = 20
 
@@ -106,7 +108,9 @@ export const batches: Routes<{ db: Db, intake: ImportIntake, store: BulkStore, n
     const counts = emptyCounts()
     try {
       // When it breaks off, the rest is let past: the answer still has to go through the same connection.
-      const items = isStream(request.body) ? itemsOfLines(request.body.iterator({ destroyOnReturn: false }), LINES_MAX) : itemsOfArray(request.body)
+      const items = isStream(request.body)
+        ? whileAllowed(itemsOfLines(request.body.iterator({ destroyOnReturn: false }), LINES_MAX), () => checkToken(db, request, 'import', now()))
+        : itemsOfArray(request.body)
       await takeBulk(items, intake, store, counts)
     } catch (error) {
       if (isStream(request.body)) request.body.resume()
@@ -119,6 +123,15 @@ export const batches: Routes<{ db: Db, intake: ImportIntake, store: BulkStore, n
     }
     return describeCounts(counts)
   })
+}
+
+/** Asks again on the way: a token that is revoked while its batch flows takes no more. */
+async function * whileAllowed (items: AsyncIterable<Item>, check: () => Promise<unknown>): AsyncGenerator<Item> {
+  let count = 0
+  for await (const item of items) {
+    if (++count % RECHECK_LINES === 0) await check()
+    yield item
+  }
 }
 
 function * itemsOfArray (body: unknown): Generator<Item> {

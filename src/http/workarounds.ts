@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { Fault } from '../core/faults.ts'
 import { ALL } from '../core/vocabulary.ts'
 import { insertWorkaround, updateWorkaround, type Catalog, type Service } from '../db/services.ts'
-import { findNamed, oneLine } from './admin.ts'
+import { findNamed, oneLine, WebAddress } from './admin.ts'
 import { editThings, RetiredMembers, tellRetired, type EditOptions } from './editing.ts'
 import { at, At, Slug, type Routes } from './schemas.ts'
 
@@ -28,22 +28,14 @@ export function tellWorkarounds (
     .map(({ deviceClass: slug, title, url }) => ({ device_class: slug, title, url }))
 }
 
-/** A link that a browser may follow: nothing but http and https, and no password in it. */
-const Link = z.string().max(2_000).transform((text, context) => {
-  const url = URL.canParse(text) ? new URL(text) : undefined
-  if (url !== undefined && /^https?:$/.test(url.protocol) && url.username === '' && url.password === '') return url.href
-  context.addIssue({ code: 'custom', message: 'Expected a link that begins with https:// or http://, without a password' })
-  return z.NEVER
-})
-
 const Body = z.strictObject({
   service: Slug,
   device_class: Slug.nullable().default(null).describe('Null: it helps on every kind of device'),
   title: oneLine(200),
-  url: Link.nullable().default(null)
+  url: WebAddress.nullable().default(null)
 }).meta({ id: 'WorkaroundBody' })
 // No default: a member that is not there changes nothing.
-const Patch = z.strictObject({ device_class: Slug.nullable(), title: oneLine(200), url: Link.nullable(), retired: z.boolean() }).partial().meta({ id: 'WorkaroundPatch' })
+const Patch = z.strictObject({ device_class: Slug.nullable(), title: oneLine(200), url: WebAddress.nullable(), retired: z.boolean() }).partial().meta({ id: 'WorkaroundPatch' })
 
 export const WorkaroundItem = Workaround.extend({ id: z.uuid(), service: Slug, created_at: At, ...RetiredMembers }).meta({ id: 'Workaround' })
 

@@ -224,3 +224,19 @@ t.test('imported history is judged: the curve has its baseline, and nothing of i
   await send([item({ observed_at: '2012-11-18T12:01:00Z' })], 'application/json', authorization, app)
   t.strictSame(await app.database.query('select count(*)::integer as count from reports where late'), [{ count: 1 }], 'what is no history may be late')
 })
+
+t.test('a token that is revoked while its batch flows takes no more, and the answer says how far it came', async t => {
+  const doomed = await app.token()
+  async function * lines () {
+    for (let i = 0; i < 6_000; i++) {
+      if (i === 3_000) await revokeToken(app.database, doomed.split('_')[1]!, 'test', new Date())
+      yield `${JSON.stringify({ service: 'imessage', verdict: 'down', reporter: `revoked-${i}` })}\n`
+    }
+  }
+  const answer = await app.ask('/v1/reports/batch', {
+    method: 'POST', headers: { authorization: `Bearer ${doomed}`, 'content-type': 'application/x-ndjson' }, payload: Readable.from(lines())
+  })
+  t.equal(answer.status, 401)
+  t.match(answer.body, { type: '/problems/unauthorized', counted: Number })
+  t.ok(answer.body.counted >= 1_000 && answer.body.counted < 6_000, `${answer.body.counted} were taken`)
+})
