@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { readAudit, type AuditRow } from '../db/audit.ts'
 import type { Db } from '../db/client.ts'
-import { at, At, pageOf, PageQuery, readCursor, writeCursor, type Routes } from './schemas.ts'
+import { at, At, pageOf, PageQuery, pageRows, readCursor, type Routes } from './schemas.ts'
 
 export const AuditEntry = z.object({
   id: z.uuid(),
@@ -25,8 +25,7 @@ export const audit: Routes<{ db: Db }> = async (app, { db }) => {
   }, async ({ query: { limit, cursor } }) => {
     const before = readCursor(cursor, z.tuple([z.int()]))?.[0]
     const rows = await readAudit(db, limit + 1, before)
-    const page = rows.slice(0, limit)
-    return { items: page.map(describeEntry), next_cursor: rows.length > page.length ? writeCursor([page.at(-1)!.number]) : null }
+    return pageRows(rows, limit, ({ number }) => [number], describeEntry)
   })
 }
 

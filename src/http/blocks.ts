@@ -9,7 +9,7 @@ import { BLOCKS_MAX, findBlock, insertBlock, liftBlock, readBlocks, readBlocksIn
 import { transact, type Database } from '../db/client.ts'
 import { Reason } from './admin.ts'
 import { Network } from './raw-reports.ts'
-import { at, At, atOrNull, Instant, pageOf, PageQuery, readCursor, writeCursor, type Routes } from './schemas.ts'
+import { at, At, atOrNull, Instant, pageOf, PageQuery, pageRows, readCursor, type Routes } from './schemas.ts'
 
 /** Wider blocks would silence whole parts of the world: prefix lengths at least. */
 const PREFIX_MIN = { ipv4: 8, ipv6: 16 } as const
@@ -51,12 +51,7 @@ export const blocks: Routes<{ db: Database, clock: Clock, refresh: () => Promise
   }, async ({ query: { limit, cursor } }) => {
     const key = readCursor(cursor, z.tuple([z.iso.datetime(), z.uuid()]))
     const rows = await readBlocks(db, limit + 1, key === undefined ? undefined : { createdAt: new Date(key[0]), id: key[1] })
-    const page = rows.slice(0, limit)
-    const last = page.at(-1)
-    return {
-      items: page.map(describe),
-      next_cursor: rows.length > page.length && last !== undefined ? writeCursor([last.createdAt.toISOString(), last.id]) : null
-    }
+    return pageRows(rows, limit, row => [row.createdAt.toISOString(), row.id], describe)
   })
 
   app.get('/blocks/:id', { config, schema: { summary: 'One block', params: BlockPath, response: { 200: Block } } },

@@ -8,7 +8,7 @@ import { transact, type Database } from '../db/client.ts'
 import { decideComment, holdComment, readComments, type Comment as CommentRow } from '../db/comments.ts'
 import type { Catalog } from '../db/services.ts'
 import { findNamed, namesOf, Reason } from './admin.ts'
-import { at, At, pageOf, PageQuery, readCursor, Slug, writeCursor, type Routes } from './schemas.ts'
+import { at, At, pageOf, PageQuery, pageRows, readCursor, Slug, type Routes } from './schemas.ts'
 
 export const Comment = z.object({
   id: z.uuid(), service: Slug, text: z.string(), state: z.enum(COMMENT_STATES), created_at: At.describe('To the minute; to the day once it is decided, or two days old')
@@ -32,12 +32,7 @@ export const comments: Routes<{ db: Database, catalog: () => Catalog, clock: Clo
     const key = readCursor(cursor, z.tuple([z.iso.datetime(), z.uuid()]))
     const asked = findNamed(catalog().services, service, 'service', { pointer: '', in: 'query' })
     const rows = await readComments(db, { serviceId: asked?.id, state }, limit + 1, key === undefined ? undefined : { createdAt: new Date(key[0]), id: key[1] })
-    const page = rows.slice(0, limit)
-    const last = page.at(-1)
-    return {
-      items: page.map(describe),
-      next_cursor: rows.length > page.length && last !== undefined ? writeCursor([last.createdAt.toISOString(), last.id]) : null
-    }
+    return pageRows(rows, limit, row => [row.createdAt.toISOString(), row.id], describe)
   })
 
   for (const [word, state] of [['approve', 'approved'], ['reject', 'rejected']] as const) {

@@ -18,7 +18,7 @@ import { recountAll, sumMinutes } from '../db/windows.ts'
 import { findNamed, namesOf, Reason } from './admin.ts'
 import { describeOutageRef, OutageRef } from './outages.ts'
 import { FilterMembers, filterOf } from './raw-reports.ts'
-import { at, At, atOrNull, Instant, pageOf, PageQuery, readCursor, Slug, Tally, writeCursor, type Routes } from './schemas.ts'
+import { at, At, atOrNull, Instant, pageOf, PageQuery, pageRows, readCursor, Slug, Tally, type Routes } from './schemas.ts'
 
 /** Reports of one action at most. */
 const REPORTS_MAX = 100_000
@@ -175,12 +175,7 @@ export const moderation: Routes<{ db: Database, catalog: () => Catalog, clock: C
   }, async ({ query: { limit, cursor } }) => {
     const key = readCursor(cursor, z.tuple([z.iso.datetime(), z.uuid()]))
     const rows = await readActions(db, limit + 1, key === undefined ? undefined : { createdAt: new Date(key[0]), id: key[1] })
-    const page = rows.slice(0, limit)
-    const last = page.at(-1)
-    return {
-      items: page.map(describeAction),
-      next_cursor: rows.length > page.length && last !== undefined ? writeCursor([last.createdAt.toISOString(), last.id]) : null
-    }
+    return pageRows(rows, limit, row => [row.createdAt.toISOString(), row.id], describeAction)
   })
 
   app.get('/moderation/actions/:id', {

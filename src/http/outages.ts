@@ -8,7 +8,7 @@ import { readFirstAcknowledgements, type Acknowledgement } from '../db/acknowled
 import type { Db } from '../db/client.ts'
 import { findOutage, readMerged, readOutageEvents, readOutages, type Outage as OutageRow, type OutageEvent } from '../db/outages.ts'
 import type { Catalog, Service } from '../db/services.ts'
-import { at, At, atOrNull, BRIEFLY, checkDeviceClass, DeviceClassQuery, Instant, pageOf, PageQuery, readCursor, Slug, writeCursor, type Routes } from './schemas.ts'
+import { at, At, atOrNull, BRIEFLY, checkDeviceClass, DeviceClassQuery, Instant, pageOf, PageQuery, pageRows, readCursor, Slug, type Routes } from './schemas.ts'
 import { tellWorkarounds, Workaround } from './workarounds.ts'
 
 export const OutageRef = z.object({
@@ -170,14 +170,9 @@ export const outages: Routes<{ db: Db, catalog: () => Catalog }> = async (app, {
       until: query.until,
       before: before === undefined ? undefined : { detectedAt: new Date(before[0]), id: before[1] }
     }, query.limit + 1)
-    const page = rows.slice(0, query.limit)
-    const last = page.at(-1)
     reply.header('cache-control', BRIEFLY)
-    const beside = await readBeside(db, page)
-    return {
-      items: page.map(row => describeOutage(row, serviceOf(row), beside, catalog(), ALL)),
-      next_cursor: rows.length > page.length && last !== undefined ? writeCursor([last.detectedAt.toISOString(), last.id]) : null
-    }
+    const beside = await readBeside(db, rows)
+    return pageRows(rows, query.limit, row => [row.detectedAt.toISOString(), row.id], row => describeOutage(row, serviceOf(row), beside, catalog(), ALL))
   })
 
   const check = (query: z.infer<typeof OneQuery>) => { checkDeviceClass(catalog(), query.device_class) }

@@ -7,7 +7,7 @@ import type { Db } from '../db/client.ts'
 import { readQuarantine, readRawReports, type RawReport, type ReportFilter } from '../db/raw-reports.ts'
 import type { Catalog } from '../db/services.ts'
 import { findNamed, namesOf } from './admin.ts'
-import { at, At, Instant, pageOf, PageQuery, readCursor, Slug, writeCursor, type Routes } from './schemas.ts'
+import { at, At, Instant, pageOf, PageQuery, pageRows, readCursor, Slug, type Routes } from './schemas.ts'
 
 /** What is searched when the request does not say from when, ms. */
 const SEARCHED_MS = DAY_MS
@@ -81,13 +81,8 @@ export const rawReports: Routes<{ db: Db, catalog: () => Catalog, clock: Clock }
   }, async ({ query: { limit, cursor, ...filter } }) => {
     const key = readCursor(cursor, z.tuple([z.iso.datetime(), z.uuid()]))
     const rows = await readRawReports(db, filterOf(filter, catalog(), clock.now(), QUERY), limit + 1, key === undefined ? undefined : { minute: new Date(key[0]), id: key[1] })
-    const page = rows.slice(0, limit)
-    const last = page.at(-1)
     const slugs = namesOf(catalog())
-    return {
-      items: page.map(row => describeReport(row, slugs.get(row.serviceId)!)),
-      next_cursor: rows.length > page.length && last !== undefined ? writeCursor([last.minute.toISOString(), last.id]) : null
-    }
+    return pageRows(rows, limit, row => [row.minute.toISOString(), row.id], row => describeReport(row, slugs.get(row.serviceId)!))
   })
 
   app.get('/quarantine', {
@@ -101,15 +96,10 @@ export const rawReports: Routes<{ db: Db, catalog: () => Catalog, clock: Clock }
     const key = readCursor(cursor, z.tuple([z.iso.datetime(), z.int(), z.string(), z.int()]))
     const before = key === undefined ? undefined : { lastAt: new Date(key[0]), serviceId: key[1], network: key[2], reason: key[3] }
     const rows = await readQuarantine(db, { ...filterOf(filter, catalog(), clock.now(), QUERY), reason }, limit + 1, before)
-    const page = rows.slice(0, limit)
-    const last = page.at(-1)
     const slugs = namesOf(catalog())
-    return {
-      items: page.map(({ serviceId, firstAt, lastAt, ...row }) => ({ service: slugs.get(serviceId)!, ...row, first_at: at(firstAt), last_at: at(lastAt) })),
-      next_cursor: rows.length > page.length && last !== undefined
-        ? writeCursor([last.lastAt.toISOString(), last.serviceId, last.network ?? '', QUARANTINE_REASONS.indexOf(last.reason)])
-        : null
-    }
+    return pageRows(rows, limit,
+      row => [row.lastAt.toISOString(), row.serviceId, row.network ?? '', QUARANTINE_REASONS.indexOf(row.reason)],
+      ({ serviceId, firstAt, lastAt, ...row }) => ({ service: slugs.get(serviceId)!, ...row, first_at: at(firstAt), last_at: at(lastAt) }))
   })
 }
 

@@ -82,6 +82,12 @@ export function readCursor<Key extends z.ZodType> (cursor: string | undefined, k
   }
 }
 
+/** One page of rows that were read with one beyond it; `keyOf` is what the next continues after. */
+export function pageRows<Row, Item> (rows: readonly Row[], limit: number, keyOf: (row: Row) => (string | number)[], describe: (row: Row) => Item) {
+  const page = rows.slice(0, limit)
+  return { items: page.map(describe), next_cursor: rows.length > limit ? writeCursor(keyOf(page.at(-1)!)) : null }
+}
+
 /** One page of a list that is wholly in memory, in the order of `keyOf`: ascending, unless `follows` says otherwise. */
 export function pageThrough<Item> (
   items: readonly Item[], keyOf: (item: Item) => string, query: { limit: number, cursor?: string | undefined },

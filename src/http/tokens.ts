@@ -8,7 +8,7 @@ import { transact, type Database } from '../db/client.ts'
 import { findToken, insertToken, readTokens, updateToken, type PlainToken } from '../db/tokens.ts'
 import { checkMatch } from './admin.ts'
 import { hashSecret } from './guards.ts'
-import { at, At, atOrNull, Instant, pageOf, PageQuery, readCursor, writeCursor, type Routes } from './schemas.ts'
+import { at, At, atOrNull, Instant, pageOf, PageQuery, pageRows, readCursor, type Routes } from './schemas.ts'
 
 const ID_BYTES = 6
 const SECRET_BYTES = 32
@@ -73,12 +73,7 @@ export const tokens: Routes<{ db: Database, now: () => Date }> = async (app, { d
   }, async ({ query: { limit, cursor } }) => {
     const key = readCursor(cursor, z.tuple([z.iso.datetime(), z.string()]))
     const rows = await readTokens(db, limit + 1, key === undefined ? undefined : { createdAt: new Date(key[0]), id: key[1] })
-    const page = rows.slice(0, limit)
-    const last = page.at(-1)
-    return {
-      items: page.map(describeToken),
-      next_cursor: rows.length > page.length && last !== undefined ? writeCursor([last.createdAt.toISOString(), last.id]) : null
-    }
+    return pageRows(rows, limit, row => [row.createdAt.toISOString(), row.id], describeToken)
   })
 
   app.get('/tokens/:id', { config, schema: { summary: 'One token', params: TokenPath, response: { 200: Token } } },
