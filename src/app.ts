@@ -74,22 +74,12 @@ export async function openApp (options: AppOptions): Promise<App> {
   await beginWatching(database, new Date(begun))
   await beginJudging(database, begun)
 
-  let catalog = await readCatalog(database)
-  let readings = 0
-  let shown = 0
-  const refreshCatalog = async () => {
-    const reading = ++readings
-    const read = await readCatalog(database)
-    // A slow reading that began earlier does not undo what is newer.
-    if (reading > shown) [shown, catalog] = [reading, read]
-  }
+  const { current: catalog, refresh: refreshCatalog } = await holdNewest(() => readCatalog(database))
   // An interval may be hundreds of thousands of rows: reading it takes longer than an answer may.
   const voices = holdVoices((intervalAt, serviceId) => readVoices(jobsDatabase, intervalAt, serviceId), clock.now().getTime(), monotonic)
   await voices.rebuild(floorTo(clock.now().getTime(), INTERVAL_MS))
   const salts = holdSalts(ingest)
-  let blocks = compileBlocks([])
-  const refreshBlocks = async () => { blocks = compileBlocks(await readBlocksInForce(database, clock.now())) }
-  await refreshBlocks()
+  const { current: blocks, refresh: refreshBlocks } = await holdNewest(async () => compileBlocks(await readBlocksInForce(database, clock.now())))
   const refreshing = setInterval(() => {
     voices.tidy()
     salts.tidy(clock.now().getTime())
@@ -97,9 +87,9 @@ export async function openApp (options: AppOptions): Promise<App> {
     refreshCatalog().catch(err => logger.warn({ err }, 'the catalog could not be read again'))
   }, REFRESH_MS)
 
-  const intake = openIntake({ catalog: () => catalog, countries, blocks: () => blocks, salts, voices, clock })
+  const intake = openIntake({ catalog, countries, blocks, salts, voices, clock })
   const importIntake = openImportIntake({
-    catalog: () => catalog,
+    catalog,
     importKey: await ensureImportKey(database, randomBytes(IMPORT_KEY_BYTES)),
     ageMaxMs: importAgeMaxMs(retentionDays),
     clock
@@ -118,7 +108,7 @@ export async function openApp (options: AppOptions): Promise<App> {
   })
   const http = await openHttp({
     db: database,
-    catalog: () => catalog,
+    catalog,
     refreshCatalog,
     intake,
     retentionDays,
@@ -126,11 +116,11 @@ export async function openApp (options: AppOptions): Promise<App> {
     importIntake,
     writer,
     bulk: bulkStore(ingest, clock),
-    summaries: holdSummaries(database, () => catalog, clock, monotonic),
+    summaries: holdSummaries(database, catalog, clock, monotonic),
     clock,
     moderation,
     refreshBlocks,
-    previewRerun: (tx, serviceId, fromMinute) => previewRerun(tx, serviceId, fromMinute, Date.parse(retentionStart(retentionDays, clock.now()))),
+    previewRerun: (tx, service, fromMinute) => previewRerun(tx, service, fromMinute, Date.parse(retentionStart(retentionDays, clock.now()))),
     unreadiness: () => findUnreadiness(ingest, writer.depth()),
     logger,
     trustProxy: options.trustProxy,
@@ -168,6 +158,21 @@ export function bulkStore (database: Database, clock: Clock): BulkStore {
   return {
     insert: reports => retryConflicts(() => insertReports(database, reports, clock.speed, clock.now())),
     markHistory: (serviceId, from, to) => markHistory(database, serviceId, from, to, clock.now())
+  }
+}
+
+/** What was read last; a slow reading that began earlier does not undo what is newer. */
+async function holdNewest<T> (read: () => Promise<T>): Promise<{ current: () => T, refresh: () => Promise<void> }> {
+  let held = await read()
+  let readings = 0
+  let shown = 0
+  return {
+    current: () => held,
+    async refresh () {
+      const reading = ++readings
+      const found = await read()
+      if (reading > shown) [shown, held] = [reading, found]
+    }
   }
 }
 

@@ -1,6 +1,7 @@
 // What vendors said, each with its source and time.
-import { and, desc, eq, inArray, lt, or } from 'drizzle-orm'
+import { and, desc, eq, inArray } from 'drizzle-orm'
 import type { Db } from './client.ts'
+import { isAfter, type Place } from './pages.ts'
 import { acknowledgements } from './tables.ts'
 
 export type Acknowledgement = typeof acknowledgements.$inferSelect
@@ -23,11 +24,11 @@ export async function readFirstAcknowledgements (
 
 /** Acknowledgements, newest first by publication and id, of one service or of all; `before` is the last of the page before. */
 export async function readAcknowledgements (
-  { orm }: Db, serviceId: number | undefined, limit: number, before?: { publishedAt: Date, id: string }
+  { orm }: Db, serviceId: number | undefined, limit: number, before?: Place
 ): Promise<Acknowledgement[]> {
   const { publishedAt, id } = acknowledgements
   return orm.select().from(acknowledgements).where(and(
     serviceId === undefined ? undefined : eq(acknowledgements.serviceId, serviceId),
-    before === undefined ? undefined : or(lt(publishedAt, before.publishedAt), and(eq(publishedAt, before.publishedAt), lt(id, before.id)))
+    isAfter(publishedAt, id, before)
   )).orderBy(desc(publishedAt), desc(id)).limit(limit)
 }

@@ -60,11 +60,13 @@ export function hashRow ({ number, id, at, actor, action, target, before, after,
     .update(JSON.stringify([number, id, at.toISOString(), actor, action, target, before, after, reason])).digest()
 }
 
+const COLUMNS = 'number, id, at, actor, action, target, before::text as before, after::text as after, reason, hash, previous'
+/** PostgreSQL's bigint comes as text. */
+type Read = Omit<AuditRow, 'number'> & { number: string }
+
 /** Rows of the log, newest first, from before `number` on. */
 export async function readAudit (db: Db, limit: number, before?: number): Promise<AuditRow[]> {
-  const rows = await db.query<Omit<AuditRow, 'number'> & { number: string }>(`select number, id, at, actor, action, target,
-      before::text as before, after::text as after, reason, hash, previous
-    from audit_log where $2::bigint is null or number < $2 order by number desc limit $1`, [limit, before ?? null])
+  const rows = await db.query<Read>(`select ${COLUMNS} from audit_log where $2::bigint is null or number < $2 order by number desc limit $1`, [limit, before ?? null])
   return rows.map(row => ({ ...row, number: Number(row.number) }))
 }
 
@@ -87,8 +89,7 @@ export async function verifyAudit (db: Db, kept?: string): Promise<{ count: numb
   let previous = NOTHING
   let foundKept = kept === undefined || kept === NOTHING
   for (;;) {
-    const rows = await db.query<Omit<AuditRow, 'number'> & { number: string, whole: boolean }>(`select number, id, at, actor, action, target,
-        before::text as before, after::text as after, reason, hash, previous, at = date_trunc('milliseconds', at) as whole
+    const rows = await db.query<Read & { whole: boolean }>(`select ${COLUMNS}, at = date_trunc('milliseconds', at) as whole
       from audit_log where number >= $1 order by number limit ${ROWS_PER_READ}`, [next])
     if (rows.length === 0) break
     for (const { whole, ...read } of rows) {

@@ -1,6 +1,7 @@
 // Blocks: addresses and networks whose reports moderators hold back.
-import { and, desc, eq, gt, isNull, lt, or } from 'drizzle-orm'
+import { and, desc, eq, gt, isNull, or } from 'drizzle-orm'
 import type { Db } from './client.ts'
+import { isAfter, type Place } from './pages.ts'
 import { blocks } from './tables.ts'
 
 export type StoredBlock = typeof blocks.$inferSelect
@@ -29,9 +30,8 @@ export async function readBlocksInForce ({ orm }: Db, now: Date): Promise<Stored
 }
 
 /** Blocks that were not lifted, newest first; `before` is the last of the page before. */
-export async function readBlocks ({ orm }: Db, limit: number, before?: { createdAt: Date, id: string }): Promise<StoredBlock[]> {
+export async function readBlocks ({ orm }: Db, limit: number, before?: Place): Promise<StoredBlock[]> {
   const { createdAt, id, liftedAt } = blocks
-  return orm.select().from(blocks).where(and(isNull(liftedAt),
-    before === undefined ? undefined : or(lt(createdAt, before.createdAt), and(eq(createdAt, before.createdAt), lt(id, before.id)))
-  )).orderBy(desc(createdAt), desc(id)).limit(limit)
+  return orm.select().from(blocks).where(and(isNull(liftedAt), isAfter(createdAt, id, before)))
+    .orderBy(desc(createdAt), desc(id)).limit(limit)
 }

@@ -1,7 +1,8 @@
 // What people wrote beside a report: a queue for moderators, tied to the report for as short a time as may be.
-import { and, desc, eq, lt, or } from 'drizzle-orm'
+import { and, desc, eq } from 'drizzle-orm'
 import type { CommentState } from '../core/vocabulary.ts'
 import type { Db } from './client.ts'
+import { isAfter, type Place } from './pages.ts'
 import { comments } from './tables.ts'
 
 export type Comment = typeof comments.$inferSelect
@@ -11,13 +12,13 @@ const UNTIED = "interval_at = null, report_id = null, created_at = date_bin('1 d
 
 /** Comments, newest first by time and id; `before` is the last of the page before. */
 export async function readComments (
-  { orm }: Db, { serviceId, state }: { serviceId?: number | undefined, state: CommentState }, limit: number, before?: { createdAt: Date, id: string }
+  { orm }: Db, { serviceId, state }: { serviceId?: number | undefined, state: CommentState }, limit: number, before?: Place
 ): Promise<Comment[]> {
   const { createdAt, id } = comments
   return orm.select().from(comments).where(and(
     eq(comments.state, state),
     serviceId === undefined ? undefined : eq(comments.serviceId, serviceId),
-    before === undefined ? undefined : or(lt(createdAt, before.createdAt), and(eq(createdAt, before.createdAt), lt(id, before.id)))
+    isAfter(createdAt, id, before)
   )).orderBy(desc(createdAt), desc(id)).limit(limit)
 }
 

@@ -1,8 +1,9 @@
 // What moderators do with reports: which are meant, what was changed of them, and how that is taken back.
-import { and, desc, eq, lt, or } from 'drizzle-orm'
-import { DISPOSITIONS, type ModerationAction } from '../core/vocabulary.ts'
+import { desc, eq } from 'drizzle-orm'
+import { DISPOSITIONS, OPEN_OUTAGE_STATES, type ModerationAction } from '../core/vocabulary.ts'
 import type { Db } from './client.ts'
 import type { Outage } from './outages.ts'
+import { isAfter, type Place } from './pages.ts'
 import { conditionsOf, type ReportFilter } from './raw-reports.ts'
 import { moderationActions } from './tables.ts'
 
@@ -159,10 +160,10 @@ export async function findAction ({ orm }: Db, id: string, lock?: 'for update'):
 }
 
 /** Actions, newest first, from after `before` on. */
-export async function readActions ({ orm }: Db, limit: number, before?: { createdAt: Date, id: string }): Promise<StoredAction[]> {
+export async function readActions ({ orm }: Db, limit: number, before?: Place): Promise<StoredAction[]> {
   const { createdAt, id } = moderationActions
   return orm.select().from(moderationActions)
-    .where(before === undefined ? undefined : or(lt(createdAt, before.createdAt), and(eq(createdAt, before.createdAt), lt(id, before.id))))
+    .where(isAfter(createdAt, id, before))
     .orderBy(desc(createdAt), desc(id)).limit(limit)
 }
 
@@ -199,20 +200,20 @@ export async function keepOutages (tx: Db, serviceId: number, ids: readonly stri
 export async function restoreOutages (tx: Db, rows: readonly string[]): Promise<Pick<Outage, 'serviceId' | 'id' | 'state'>[]> {
   const restored: Pick<Outage, 'serviceId' | 'id' | 'state'>[] = []
   for (const row of rows) {
-    restored.push(...await tx.query<Pick<Outage, 'serviceId' | 'id' | 'state'>>(`
+    const found = await tx.query<Pick<Outage, 'serviceId' | 'id' | 'state'> & { changed: boolean }>(`
       with kept as (select * from json_populate_record(null::outages, $1::json))
       update outages o set (${OUTAGE_COLUMNS}) = (select ${OUTAGE_COLUMNS} from kept)
-      from kept k where o.service_id = k.service_id and o.id = k.id and o.state <> k.state
-        and not (k.state in ('suspected', 'confirmed', 'recovering') and exists (
-          select from outages x where x.service_id = k.service_id and x.id <> k.id and x.state in ('suspected', 'confirmed', 'recovering')))
-      returning o.service_id as "serviceId", o.id, o.state`, [row]))
-    await tx.query(`with kept as (select * from json_populate_record(null::outages, $1::json))
-      update outages o set (${OUTAGE_COLUMNS}) = (select ${OUTAGE_COLUMNS} from kept)
-      from kept k where o.service_id = k.service_id and o.id = k.id and o.state = k.state`, [row])
+      from kept k join outages was using (service_id, id)
+      where o.service_id = k.service_id and o.id = k.id
+        and (was.state = k.state or k.state not in (${OPEN}) or not exists (
+          select from outages x where x.service_id = k.service_id and x.id <> k.id and x.state in (${OPEN})))
+      returning o.service_id as "serviceId", o.id, o.state, was.state <> o.state as changed`, [row])
+    restored.push(...found.filter(({ changed }) => changed))
   }
   return restored
 }
 
+const OPEN = OPEN_OUTAGE_STATES.map(state => `'${state}'`).join(', ')
 const OUTAGE_COLUMNS = `region, device_class, state, severity, onset_at, onset_from, onset_to, detected_at, confirmed_at, recovering_at, resolved_at,
   dismissed_at, peak_start, peak_down, peak_expected, device_impact, retrospective, affected_share, merged_into, withdrawn`
 

@@ -1,12 +1,13 @@
 // Outages and their timelines.
 import { isDeepStrictEqual } from 'node:util'
-import { and, desc, eq, gte, inArray, lt, lte, or, sql, type SQL } from 'drizzle-orm'
+import { and, desc, eq, gte, inArray, lt, lte, sql, type SQL } from 'drizzle-orm'
 import { v7 as uuid7 } from 'uuid'
 import type { OutageFigures, Transition } from '../core/detector.ts'
 import { nameOfRegion } from '../core/regions.ts'
 import { OPEN_OUTAGE_STATES, type Actor, type OutageState } from '../core/vocabulary.ts'
 import { wordsFor, type Names } from '../core/words.ts'
 import type { Db } from './client.ts'
+import { isAfter, type Place } from './pages.ts'
 import { deviceClasses, outageEvents, outages, type DeviceImpact } from './tables.ts'
 
 export type Outage = typeof outages.$inferSelect
@@ -88,7 +89,7 @@ export interface OutageFilter {
   /** Detected at or after, and before. */
   since?: Date | undefined
   until?: Date | undefined
-  before?: { detectedAt: Date, id: string } | undefined
+  before?: Place | undefined
 }
 
 /** Outages, newest first by detection and id. */
@@ -99,9 +100,7 @@ export async function readOutages ({ orm }: Db, filter: OutageFilter, limit: num
     state === undefined ? undefined : eq(outages.state, state),
     since === undefined ? undefined : gte(outages.detectedAt, since),
     until === undefined ? undefined : lt(outages.detectedAt, until),
-    before === undefined
-      ? undefined
-      : or(lt(outages.detectedAt, before.detectedAt), and(eq(outages.detectedAt, before.detectedAt), lt(outages.id, before.id)))
+    isAfter(outages.detectedAt, outages.id, before)
   ]
   return orm.select().from(outages).where(and(...conditions)).orderBy(desc(outages.detectedAt), desc(outages.id)).limit(limit)
 }

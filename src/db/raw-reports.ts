@@ -4,6 +4,8 @@ import { INTERVAL_MS } from '../core/reports.ts'
 import { floorTo } from '../core/time.ts'
 import { ALL, DISPOSITIONS, QUARANTINE_REASONS, VERDICTS, type Disposition, type QuarantineReason, type Scope, type Verdict } from '../core/vocabulary.ts'
 import type { Db } from './client.ts'
+import type { Place } from './pages.ts'
+import type { reports } from './tables.ts'
 
 /** Which raw reports are meant; what is missing does not matter. A country includes its subdivisions. */
 export interface ReportFilter {
@@ -19,21 +21,8 @@ export interface ReportFilter {
   network?: string | undefined
 }
 
-/** A report as it is stored, the enums as their words. */
-export interface RawReport {
-  serviceId: number
-  intervalAt: Date
-  id: string
-  minute: Date
-  region: string
-  deviceClass: string
-  verdict: number
-  symptom: string | null
-  impact: number | null
-  network: string | null
-  disposition: number
-  reason: number | null
-}
+/** A report as it is stored, the enums by their code; the network as 32 hex digits. */
+export type RawReport = Omit<typeof reports.$inferSelect, 'network' | 'late'> & { network: string | null }
 
 /** Columns of `RawReport`, of the table `r`. */
 const COLUMNS = `r.service_id as "serviceId", r.interval_at as "intervalAt", r.id, r.minute, r.region, r.device_class as "deviceClass", r.verdict,
@@ -63,13 +52,13 @@ export function conditionsOf (filter: ReportFilter): { text: string, values: unk
 
 /** Raw reports, newest first by minute and id; `before` is the last of the page before. */
 export async function readRawReports (
-  db: Db, filter: ReportFilter, limit: number, before?: { minute: Date, id: string }
+  db: Db, filter: ReportFilter, limit: number, before?: Place
 ): Promise<RawReport[]> {
   const { text, values } = conditionsOf(filter)
   const put = (value: unknown) => `$${values.push(value)}`
   const after = before === undefined
     ? ''
-    : `and r.interval_at <= ${put(before.minute.toISOString())} and (r.minute, r.id) < (${put(before.minute.toISOString())}, ${put(before.id)})`
+    : `and r.interval_at <= ${put(before.at.toISOString())} and (r.minute, r.id) < (${put(before.at.toISOString())}, ${put(before.id)})`
   const page = (more: string) => `select ${COLUMNS} from reports r where ${text} ${after} ${more}
     order by r.interval_at desc, r.minute desc, r.id desc limit ${put(limit)}`
   // Of all services: a page of each from its own index, rather than a sort of everything.

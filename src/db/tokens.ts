@@ -1,5 +1,6 @@
-import { and, desc, eq, lt, or } from 'drizzle-orm'
+import { desc, eq } from 'drizzle-orm'
 import type { Db } from './client.ts'
+import { isAfter, type Place } from './pages.ts'
 import { tokens } from './tables.ts'
 
 export type Token = typeof tokens.$inferSelect
@@ -18,10 +19,10 @@ export async function findToken ({ orm }: Db, id: string, lock?: 'for update'): 
 }
 
 /** Tokens, newest first, from after `before` on; the hash of a secret stays here. */
-export async function readTokens ({ orm }: Db, limit: number, before?: { createdAt: Date, id: string }): Promise<PlainToken[]> {
+export async function readTokens ({ orm }: Db, limit: number, before?: Place): Promise<PlainToken[]> {
   const { id, name, scopes, createdAt, expiresAt, lastUsedAt, revokedAt } = tokens
   return orm.select({ id, name, scopes, createdAt, expiresAt, lastUsedAt, revokedAt }).from(tokens)
-    .where(before === undefined ? undefined : or(lt(createdAt, before.createdAt), and(eq(createdAt, before.createdAt), lt(id, before.id))))
+    .where(isAfter(createdAt, id, before))
     .orderBy(desc(createdAt), desc(id)).limit(limit)
 }
 

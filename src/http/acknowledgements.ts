@@ -10,7 +10,7 @@ import { transact, type Database, type Db } from '../db/client.ts'
 import { findOutage, insertEvent, readOutagesWithin } from '../db/outages.ts'
 import type { Catalog } from '../db/services.ts'
 import { findNamed, namesOf, oneLine, WebAddress } from './admin.ts'
-import { at, At, Instant, pageOf, PageQuery, pageRows, readCursor, Slug, type Routes } from './schemas.ts'
+import { at, At, Instant, pageOf, PageQuery, pageRows, readPlace, Slug, type Routes } from './schemas.ts'
 
 /** Outages this long around an acknowledgement are held against it, ms. */
 const REACH_MS = 2 * DAY_MS
@@ -53,9 +53,9 @@ export const acknowledgements: Routes<{ db: Database, catalog: () => Catalog, cl
       summary: 'What vendors said, newest first', querystring: z.strictObject({ ...PageQuery, service: Slug.optional() }), response: { 200: pageOf(Acknowledgement) }
     }
   }, async ({ query: { limit, cursor, service } }) => {
-    const key = readCursor(cursor, z.tuple([z.iso.datetime(), z.uuid()]))
+    const before = readPlace(cursor)
     const asked = findNamed(catalog().services, service, 'service', { pointer: '', in: 'query' })
-    const rows = await readAcknowledgements(db, asked?.id, limit + 1, key === undefined ? undefined : { publishedAt: new Date(key[0]), id: key[1] })
+    const rows = await readAcknowledgements(db, asked?.id, limit + 1, before)
     const slugs = namesOf(catalog())
     return pageRows(rows, limit, row => [row.publishedAt.toISOString(), row.id], row => describe(row, slugs.get(row.serviceId)!))
   })

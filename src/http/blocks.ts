@@ -9,18 +9,19 @@ import { BLOCKS_MAX, findBlock, insertBlock, liftBlock, readBlocks, readBlocksIn
 import { transact, type Database } from '../db/client.ts'
 import { Reason } from './admin.ts'
 import { Network } from './raw-reports.ts'
-import { at, At, atOrNull, Instant, pageOf, PageQuery, pageRows, readCursor, type Routes } from './schemas.ts'
+import { at, At, atOrNull, Instant, pageOf, PageQuery, pageRows, readPlace, type Routes } from './schemas.ts'
 
 /** Wider blocks would silence whole parts of the world: prefix lengths at least. */
 const PREFIX_MIN = { ipv4: 8, ipv6: 16 } as const
 
 const Cidr = z.string().max(64).superRefine((text, context) => {
   const refuse = (message: string) => context.addIssue({ code: 'custom', message })
-  if (!text.includes('/')) {
-    if (!ipaddr.IPv4.isValidFourPartDecimal(text) && !ipaddr.IPv6.isValid(text)) refuse('Expected a CIDR or an address, such as 192.0.2.0/24 or 2001:db8::/32')
-    return
-  }
-  if (!ipaddr.IPv4.isValidCIDRFourPartDecimal(text) && !ipaddr.IPv6.isValidCIDR(text)) return refuse('Expected a CIDR or an address, such as 192.0.2.0/24 or 2001:db8::/32')
+  const isRange = text.includes('/')
+  const isValid = isRange
+    ? ipaddr.IPv4.isValidCIDRFourPartDecimal(text) || ipaddr.IPv6.isValidCIDR(text)
+    : ipaddr.IPv4.isValidFourPartDecimal(text) || ipaddr.IPv6.isValid(text)
+  if (!isValid) return refuse('Expected a CIDR or an address, such as 192.0.2.0/24 or 2001:db8::/32')
+  if (!isRange) return
   const [address, bits] = ipaddr.parseCIDR(text)
   const min = PREFIX_MIN[address.kind()]
   if (bits < min) refuse(`Expected a prefix of at least /${min}`)
@@ -49,8 +50,7 @@ export const blocks: Routes<{ db: Database, clock: Clock, refresh: () => Promise
   app.get('/blocks', {
     config, schema: { summary: 'Blocks, newest first, without those that were lifted', querystring: z.strictObject(PageQuery), response: { 200: pageOf(Block) } }
   }, async ({ query: { limit, cursor } }) => {
-    const key = readCursor(cursor, z.tuple([z.iso.datetime(), z.uuid()]))
-    const rows = await readBlocks(db, limit + 1, key === undefined ? undefined : { createdAt: new Date(key[0]), id: key[1] })
+    const rows = await readBlocks(db, limit + 1, readPlace(cursor))
     return pageRows(rows, limit, row => [row.createdAt.toISOString(), row.id], describe)
   })
 

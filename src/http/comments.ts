@@ -8,7 +8,7 @@ import { transact, type Database } from '../db/client.ts'
 import { decideComment, holdComment, readComments, type Comment as CommentRow } from '../db/comments.ts'
 import type { Catalog } from '../db/services.ts'
 import { findNamed, namesOf, Reason } from './admin.ts'
-import { at, At, pageOf, PageQuery, pageRows, readCursor, Slug, type Routes } from './schemas.ts'
+import { at, At, pageOf, PageQuery, pageRows, readPlace, Slug, type Routes } from './schemas.ts'
 
 export const Comment = z.object({
   id: z.uuid(), service: Slug, text: z.string(), state: z.enum(COMMENT_STATES), created_at: At.describe('To the minute; to the day once it is decided, or two days old')
@@ -18,8 +18,11 @@ const CommentPath = z.strictObject({ id: z.uuid() })
 /** `/v1/admin/comments`: nothing that people wrote is public before a moderator approves it. */
 export const comments: Routes<{ db: Database, catalog: () => Catalog, clock: Clock }> = async (app, { db, catalog, clock }) => {
   const config = { scope: 'moderate' } as const
-  const describe = ({ id, serviceId, text, state, createdAt }: CommentRow): z.infer<typeof Comment> =>
-    ({ id, service: namesOf(catalog()).get(serviceId)!, text, state, created_at: at(createdAt) })
+  const describer = () => {
+    const slugs = namesOf(catalog())
+    return ({ id, serviceId, text, state, createdAt }: CommentRow): z.infer<typeof Comment> =>
+      ({ id, service: slugs.get(serviceId)!, text, state, created_at: at(createdAt) })
+  }
 
   app.get('/comments', {
     config,
@@ -29,10 +32,10 @@ export const comments: Routes<{ db: Database, catalog: () => Catalog, clock: Clo
       response: { 200: pageOf(Comment) }
     }
   }, async ({ query: { limit, cursor, service, state } }) => {
-    const key = readCursor(cursor, z.tuple([z.iso.datetime(), z.uuid()]))
+    const before = readPlace(cursor)
     const asked = findNamed(catalog().services, service, 'service', { pointer: '', in: 'query' })
-    const rows = await readComments(db, { serviceId: asked?.id, state }, limit + 1, key === undefined ? undefined : { createdAt: new Date(key[0]), id: key[1] })
-    return pageRows(rows, limit, row => [row.createdAt.toISOString(), row.id], describe)
+    const rows = await readComments(db, { serviceId: asked?.id, state }, limit + 1, before)
+    return pageRows(rows, limit, row => [row.createdAt.toISOString(), row.id], describer())
   })
 
   for (const [word, state] of [['approve', 'approved'], ['reject', 'rejected']] as const) {
@@ -40,6 +43,7 @@ export const comments: Routes<{ db: Database, catalog: () => Catalog, clock: Clo
       config,
       schema: { summary: `Say that a comment is ${state}`, params: CommentPath, body: z.strictObject({ reason: Reason.optional() }).nullish(), response: { 200: Comment } }
     }, async ({ params: { id }, body, actor }) => transact(db, async tx => {
+      const describe = describer()
       const before = await holdComment(tx, id)
       if (before === undefined) throw new Fault('not-found', 'No comment has this id; GET /v1/admin/comments lists them.')
       if (before.state !== 'pending') throw new Fault('conflict', `It is ${before.state} already.`)

@@ -13,12 +13,12 @@ import {
   restoreOutages, takeBack, type Meant, type Selection, type StoredAction
 } from '../db/moderation.ts'
 import { insertEvent, type Outage } from '../db/outages.ts'
-import type { Catalog } from '../db/services.ts'
+import type { Catalog, Service } from '../db/services.ts'
 import { recountAll, sumMinutes } from '../db/windows.ts'
-import { findNamed, namesOf, Reason } from './admin.ts'
+import { findNamed, Reason } from './admin.ts'
 import { describeOutageRef, OutageRef } from './outages.ts'
 import { FilterMembers, filterOf } from './raw-reports.ts'
-import { at, At, atOrNull, Instant, pageOf, PageQuery, pageRows, readCursor, Slug, Tally, type Routes } from './schemas.ts'
+import { at, At, atOrNull, Instant, pageOf, PageQuery, pageRows, readPlace, Slug, Tally, type Routes } from './schemas.ts'
 
 /** Reports of one action at most. */
 const REPORTS_MAX = 100_000
@@ -63,7 +63,7 @@ export const Action = z.object({
 const ActionPath = z.strictObject({ id: z.uuid() })
 
 /** What judging again would make of a service's outages, as seen inside a transaction. */
-export type PreviewRerun = (tx: Db, serviceId: number, fromMinute: number) => Promise<{ before: Outage[], after: Outage[] }>
+export type PreviewRerun = (tx: Db, service: Service, fromMinute: number) => Promise<{ before: Outage[], after: Outage[] }>
 
 /** Thrown to roll a preview back. */
 const PREVIEWED = new Error('a preview is rolled back')
@@ -94,15 +94,15 @@ export const moderation: Routes<{ db: Database, catalog: () => Catalog, clock: C
     await recountAll(tx)
     const outages: { before: Outage[], after: Outage[] } = { before: [], after: [] }
     const kept: string[] = []
+    const services = new Map([...catalog().services.values()].map(service => [service.id, service]))
     for (const [serviceId, [first]] of minutes) {
-      const told = await previewRerun(tx, serviceId, first!)
+      const told = await previewRerun(tx, services.get(serviceId)!, first!)
       outages.before.push(...told.before)
       outages.after.push(...told.after)
       kept.push(...await keepOutages(tx, serviceId, told.before.map(outage => outage.id)))
       await requestRejudge(tx, serviceId, clock.now(), first)
     }
-    const slugs = namesOf(catalog())
-    const refs = (rows: Outage[]) => rows.map(row => describeOutageRef(row, slugs.get(row.serviceId)!))
+    const refs = (rows: Outage[]) => rows.map(row => describeOutageRef(row, services.get(row.serviceId)!.slug))
     return {
       result: {
         matched: meant.length,
@@ -173,8 +173,7 @@ export const moderation: Routes<{ db: Database, catalog: () => Catalog, clock: C
     config: { scope: 'moderate' },
     schema: { summary: 'What was done to reports, newest first', querystring: z.strictObject(PageQuery), response: { 200: pageOf(Action) } }
   }, async ({ query: { limit, cursor } }) => {
-    const key = readCursor(cursor, z.tuple([z.iso.datetime(), z.uuid()]))
-    const rows = await readActions(db, limit + 1, key === undefined ? undefined : { createdAt: new Date(key[0]), id: key[1] })
+    const rows = await readActions(db, limit + 1, readPlace(cursor))
     return pageRows(rows, limit, row => [row.createdAt.toISOString(), row.id], describeAction)
   })
 

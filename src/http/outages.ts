@@ -8,7 +8,7 @@ import { readFirstAcknowledgements, type Acknowledgement } from '../db/acknowled
 import type { Db } from '../db/client.ts'
 import { findOutage, readMerged, readOutageEvents, readOutages, type Outage as OutageRow, type OutageEvent } from '../db/outages.ts'
 import type { Catalog, Service } from '../db/services.ts'
-import { at, At, atOrNull, BRIEFLY, checkDeviceClass, DeviceClassQuery, Instant, pageOf, PageQuery, pageRows, readCursor, Slug, type Routes } from './schemas.ts'
+import { at, At, atOrNull, BRIEFLY, checkDeviceClass, DeviceClassQuery, Instant, pageOf, PageQuery, pageRows, readPlace, Slug, type Routes } from './schemas.ts'
 import { tellWorkarounds, Workaround } from './workarounds.ts'
 
 export const OutageRef = z.object({
@@ -77,6 +77,11 @@ export function describeOutageRef (row: OutageRow, service: string): z.infer<typ
   }
 }
 
+/** The service that an outage is of. */
+export function serviceOf ({ services }: Catalog, { serviceId }: OutageRow): Service {
+  return [...services.values()].find(({ id }) => id === serviceId)!
+}
+
 /** Since when (ms) an outage is in the state it is in. */
 export function stateSince (row: OutageRow): number {
   const since = { suspected: row.detectedAt, confirmed: row.confirmedAt, recovering: row.recoveringAt, resolved: row.resolvedAt, dismissed: row.dismissedAt }
@@ -92,12 +97,13 @@ async function readBeside (db: Db, rows: readonly OutageRow[]): Promise<Beside> 
 }
 
 /** One outage as the API tells it whole. */
-export async function readWhole (db: Db, row: OutageRow, service: Service, catalog: Catalog, deviceClass: string = ALL): Promise<z.infer<typeof Outage>> {
+export async function readWhole (db: Db, row: OutageRow, catalog: Catalog, deviceClass: string = ALL): Promise<z.infer<typeof Outage>> {
   const [beside, events] = await Promise.all([readBeside(db, [row]), readOutageEvents(db, row.serviceId, [row.id])])
-  return { ...describeOutage(row, service, beside, catalog, deviceClass), timeline: events.map(describeEvent) }
+  return { ...describeOutage(row, beside, catalog, deviceClass), timeline: events.map(describeEvent) }
 }
 
-function describeOutage (row: OutageRow, service: Service, { acknowledgements, merged }: Beside, catalog: Catalog, deviceClass: string): z.infer<typeof OutageItem> {
+function describeOutage (row: OutageRow, { acknowledgements, merged }: Beside, catalog: Catalog, deviceClass: string): z.infer<typeof OutageItem> {
+  const service = serviceOf(catalog, row)
   const acknowledgement = acknowledgements.get(row.id)
   const fallbacks = new Map(service.fallbacks.map(({ deviceClass, fallback }) => [deviceClass, fallback]))
   return {
@@ -143,12 +149,9 @@ const ListQuery = z.strictObject({
 })
 const OneQuery = z.strictObject({ device_class: DeviceClassQuery.describe('Whose workarounds; those of all by default') })
 const OutagePath = z.strictObject({ id: z.uuid() })
-const CursorKey = z.tuple([z.iso.datetime(), z.uuid()])
 
 /** `GET /v1/outages` and `/v1/outages/:id`: what people reported to fail, since when, and how it ended. */
 export const outages: Routes<{ db: Db, catalog: () => Catalog }> = async (app, { db, catalog }) => {
-  const serviceOf = (row: OutageRow) => [...catalog().services.values()].find(({ id }) => id === row.serviceId)!
-
   const findAsked = ({ service: slug }: { service?: string | undefined }): Service | undefined => {
     if (slug === undefined) return undefined
     const service = catalog().services.get(slug)
@@ -162,17 +165,16 @@ export const outages: Routes<{ db: Db, catalog: () => Catalog }> = async (app, {
     schema: { summary: 'Outages, newest first', querystring: ListQuery, response: { 200: pageOf(OutageItem) } }
   }, async ({ query }, reply) => {
     const service = findAsked(query)
-    const before = readCursor(query.cursor, CursorKey)
     const rows = await readOutages(db, {
       serviceId: service?.id,
       state: query.state,
       since: query.since,
       until: query.until,
-      before: before === undefined ? undefined : { detectedAt: new Date(before[0]), id: before[1] }
+      before: readPlace(query.cursor)
     }, query.limit + 1)
     reply.header('cache-control', BRIEFLY)
     const beside = await readBeside(db, rows)
-    return pageRows(rows, query.limit, row => [row.detectedAt.toISOString(), row.id], row => describeOutage(row, serviceOf(row), beside, catalog(), ALL))
+    return pageRows(rows, query.limit, row => [row.detectedAt.toISOString(), row.id], row => describeOutage(row, beside, catalog(), ALL))
   })
 
   const check = (query: z.infer<typeof OneQuery>) => { checkDeviceClass(catalog(), query.device_class) }
@@ -185,6 +187,6 @@ export const outages: Routes<{ db: Db, catalog: () => Catalog }> = async (app, {
     if (row === undefined) throw new Fault('not-found', 'No outage has this id; GET /v1/outages lists them.')
     check(query)
     reply.header('cache-control', BRIEFLY)
-    return readWhole(db, row, serviceOf(row), catalog(), query.device_class)
+    return readWhole(db, row, catalog(), query.device_class)
   })
 }

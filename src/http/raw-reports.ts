@@ -1,13 +1,12 @@
 // Raw reports and what was held back of them, for moderators to search.
 import { z } from 'zod'
-import { coarsenRegion } from '../core/regions.ts'
 import { DAY_MS, MINUTE_MS, type Clock } from '../core/time.ts'
 import { DISPOSITIONS, IMPACTS, QUARANTINE_REASONS, VERDICTS } from '../core/vocabulary.ts'
 import type { Db } from '../db/client.ts'
 import { readQuarantine, readRawReports, type RawReport, type ReportFilter } from '../db/raw-reports.ts'
 import type { Catalog } from '../db/services.ts'
 import { findNamed, namesOf } from './admin.ts'
-import { at, At, Instant, pageOf, PageQuery, pageRows, readCursor, Slug, type Routes } from './schemas.ts'
+import { at, At, Instant, pageOf, PageQuery, pageRows, readCursor, readPlace, Region, Slug, type Routes } from './schemas.ts'
 
 /** What is searched when the request does not say from when, ms. */
 const SEARCHED_MS = DAY_MS
@@ -19,12 +18,7 @@ export const FilterMembers = {
   service: Slug.optional(),
   from: Instant.optional().describe('The minute of the report, at or after; by default 24 h before `to`'),
   to: Instant.optional().describe('Before'),
-  region: z.string().max(10).transform((code, context) => {
-    const region = coarsenRegion(code)
-    if (region !== undefined) return region
-    context.addIssue({ code: 'custom', message: `"${code}" is no ISO 3166 code of a country or subdivision, such as CA or CA-ON` })
-    return z.NEVER
-  }).optional(),
+  region: Region.optional(),
   device_class: Slug.optional(),
   verdict: z.enum(VERDICTS).optional(),
   disposition: z.enum(DISPOSITIONS).exclude(['duplicate']).optional(),
@@ -79,8 +73,8 @@ export const rawReports: Routes<{ db: Db, catalog: () => Catalog, clock: Clock }
     config,
     schema: { summary: 'Search raw reports, newest first', querystring: z.strictObject({ ...PageQuery, ...FilterMembers }), response: { 200: pageOf(AdminReport) } }
   }, async ({ query: { limit, cursor, ...filter } }) => {
-    const key = readCursor(cursor, z.tuple([z.iso.datetime(), z.uuid()]))
-    const rows = await readRawReports(db, filterOf(filter, catalog(), clock.now(), QUERY), limit + 1, key === undefined ? undefined : { minute: new Date(key[0]), id: key[1] })
+    const before = readPlace(cursor)
+    const rows = await readRawReports(db, filterOf(filter, catalog(), clock.now(), QUERY), limit + 1, before)
     const slugs = namesOf(catalog())
     return pageRows(rows, limit, row => [row.minute.toISOString(), row.id], row => describeReport(row, slugs.get(row.serviceId)!))
   })

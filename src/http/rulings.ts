@@ -3,14 +3,14 @@ import { z } from 'zod'
 import { Fault } from '../core/faults.ts'
 import { openByWord } from '../core/outages.ts'
 import { DAY_MS, type Clock } from '../core/time.ts'
-import { OPEN_OUTAGE_STATES, type EventType, type OutageState } from '../core/vocabulary.ts'
+import { ALL, OPEN_OUTAGE_STATES, type EventType, type OutageState } from '../core/vocabulary.ts'
 import { recordAudit } from '../db/audit.ts'
 import { transact, type Database, type Db } from '../db/client.ts'
 import { findOutage, insertEvent, outageId, readOpenOutages, updateOutage, upsertOutage, type Outage as OutageRow } from '../db/outages.ts'
 import { insertRuling } from '../db/rulings.ts'
 import type { Catalog } from '../db/services.ts'
-import { findNamed, namesOf, Reason } from './admin.ts'
-import { describeOutageRef, Outage, readWhole } from './outages.ts'
+import { findNamed, Reason } from './admin.ts'
+import { describeOutageRef, Outage, readWhole, serviceOf } from './outages.ts'
 import { DeviceClassQuery, Instant, RegionQuery, Slug, type Routes } from './schemas.ts'
 
 /** An outage may be said to have begun this long ago: as long as minutes are kept, ms. */
@@ -38,8 +38,8 @@ const WORDS: Record<Word, { from: readonly OutageState[], to: OutageState, colum
 /** `POST /v1/admin/outages` and `/outages/:id/…`. The timeline grows, and nothing on it is ever changed. */
 export const rulings: Routes<{ db: Database, catalog: () => Catalog, clock: Clock }> = async (app, { db, catalog, clock }) => {
   const config = { scope: 'moderate' } as const
-  const slugOf = (row: OutageRow) => namesOf(catalog()).get(row.serviceId)!
-  const tell = (row: OutageRow) => readWhole(db, row, catalog().services.get(slugOf(row))!, catalog())
+  const slugOf = (row: OutageRow) => serviceOf(catalog(), row).slug
+  const tell = (row: OutageRow) => readWhole(db, row, catalog())
 
   app.post('/outages', {
     config: { ...config, check: (body: z.infer<typeof OpenBody>) => { checkOpening(body, catalog(), clock.now()) } },
@@ -156,7 +156,7 @@ function checkOpening ({ service: slug, region, device_class: deviceClass, onset
     }
   }
   const service = collect(() => findNamed(catalog.services, slug, 'service', { pointer: '' }))
-  if (deviceClass !== undefined && deviceClass !== '*') collect(() => findNamed(catalog.deviceClasses, deviceClass, 'device class', { pointer: '' }))
+  if (deviceClass !== undefined && deviceClass !== ALL) collect(() => findNamed(catalog.deviceClasses, deviceClass, 'device class', { pointer: '' }))
   const onsetAt = onset?.getTime() ?? 0
   if (onset !== undefined && onsetAt > now.getTime()) errors.push({ pointer: '/onset_at', detail: `It lies in the future (it is ${now.toISOString()} now).` })
   if (onset !== undefined && onsetAt < now.getTime() - ONSET_AGE_MAX_MS) errors.push({ pointer: '/onset_at', detail: 'It is more than 35 days ago.' })

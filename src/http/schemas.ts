@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { Fault } from '../core/faults.ts'
 import { coarsenRegion } from '../core/regions.ts'
 import { ALL } from '../core/vocabulary.ts'
+import type { Place } from '../db/pages.ts'
 import type { Catalog } from '../db/services.ts'
 
 /** The routes of one noun; what they need comes as options. */
@@ -30,13 +31,18 @@ export function atOrNull (instant: Date | null): string | null {
   return instant === null ? null : at(instant)
 }
 
-/** A region to ask for: `*`, or an ISO 3166 code, whose deeper levels stand for the first. */
-export const RegionQuery = z.string().max(10).default(ALL).transform((code, context) => {
-  const region = code === ALL ? ALL : coarsenRegion(code)
+/** An ISO 3166 code, whose deeper levels stand for the first. */
+export const Region = z.string().max(10).transform(readRegion)
+
+/** A region to ask for: `*`, or such a code. */
+export const RegionQuery = z.string().max(10).default(ALL).transform((code, context) => code === ALL ? ALL : readRegion(code, context))
+
+function readRegion (code: string, context: z.RefinementCtx): string {
+  const region = coarsenRegion(code)
   if (region !== undefined) return region
   context.addIssue({ code: 'custom', message: `"${code}" is no ISO 3166 code of a country or subdivision, such as CA or CA-ON` })
   return z.NEVER
-})
+}
 
 export const DeviceClassQuery = z.union([z.literal(ALL), Slug]).default(ALL)
 
@@ -80,6 +86,12 @@ export function readCursor<Key extends z.ZodType> (cursor: string | undefined, k
     const detail = 'Expected the next_cursor of an earlier answer, unchanged.'
     throw new Fault('invalid', 'The cursor is not valid.', { errors: [{ pointer: '/cursor', detail, in: 'query' }] })
   }
+}
+
+/** The place that a cursor of a list by instant and id holds. @throws Fault `invalid` when it is none of ours */
+export function readPlace (cursor: string | undefined, id: z.ZodType<string> = z.uuid()): Place | undefined {
+  const key = readCursor(cursor, z.tuple([z.iso.datetime(), id]))
+  return key === undefined ? undefined : { at: new Date(key[0]), id: key[1] }
 }
 
 /** One page of rows that were read with one beyond it; `keyOf` is what the next continues after. */

@@ -8,7 +8,7 @@ import { transact, type Database } from '../db/client.ts'
 import { findToken, insertToken, readTokens, updateToken, type PlainToken } from '../db/tokens.ts'
 import { checkMatch } from './admin.ts'
 import { hashSecret } from './guards.ts'
-import { at, At, atOrNull, Instant, pageOf, PageQuery, pageRows, readCursor, type Routes } from './schemas.ts'
+import { at, At, atOrNull, Instant, pageOf, PageQuery, pageRows, readPlace, type Routes } from './schemas.ts'
 
 const ID_BYTES = 6
 const SECRET_BYTES = 32
@@ -62,8 +62,7 @@ export async function revokeToken (database: Database, id: string, actor: string
 /** `/v1/admin/tokens`. */
 export const tokens: Routes<{ db: Database, now: () => Date }> = async (app, { db, now }) => {
   const config = { scope: 'admin' } as const
-  const find = async (id: string) => {
-    const token = await findToken(db, id)
+  const existing = <Found>(token: Found | undefined): Found => {
     if (token === undefined) throw new Fault('not-found', 'No token has this id; GET /v1/admin/tokens lists them.')
     return token
   }
@@ -71,13 +70,12 @@ export const tokens: Routes<{ db: Database, now: () => Date }> = async (app, { d
   app.get('/tokens', {
     config, schema: { summary: 'All tokens, without their secrets', querystring: z.strictObject(PageQuery), response: { 200: pageOf(Token) } }
   }, async ({ query: { limit, cursor } }) => {
-    const key = readCursor(cursor, z.tuple([z.iso.datetime(), z.string()]))
-    const rows = await readTokens(db, limit + 1, key === undefined ? undefined : { createdAt: new Date(key[0]), id: key[1] })
+    const rows = await readTokens(db, limit + 1, readPlace(cursor, z.string()))
     return pageRows(rows, limit, row => [row.createdAt.toISOString(), row.id], describeToken)
   })
 
   app.get('/tokens/:id', { config, schema: { summary: 'One token', params: TokenPath, response: { 200: Token } } },
-    async ({ params }) => describeToken(await find(params.id)))
+    async ({ params }) => describeToken(existing(await findToken(db, params.id))))
 
   app.post('/tokens', { config, schema: { summary: 'Make a token', body: TokenBody, response: { 201: NewToken } } }, async ({ body, actor }, reply) => {
     const { token, described } = await createToken(db, { name: body.name, scopes: body.scopes, expiresAt: body.expires_at }, actor, now())
@@ -89,8 +87,7 @@ export const tokens: Routes<{ db: Database, now: () => Date }> = async (app, { d
   }, async (request) => {
     const { params: { id }, body: { name, scopes, expires_at: expiresAt }, actor } = request
     return transact(db, async tx => {
-      const before = await findToken(tx, id, 'for update')
-      if (before === undefined) throw new Fault('not-found', 'No token has this id; GET /v1/admin/tokens lists them.')
+      const before = existing(await findToken(tx, id, 'for update'))
       checkMatch(request, describeToken(before))
       const after = describeToken(await updateToken(tx, id, {
         ...(name === undefined ? {} : { name }), ...(scopes === undefined ? {} : { scopes }), ...(expiresAt === undefined ? {} : { expiresAt })
@@ -101,7 +98,7 @@ export const tokens: Routes<{ db: Database, now: () => Date }> = async (app, { d
   })
 
   app.delete('/tokens/:id', { config, schema: { summary: 'Revoke a token, at once', params: TokenPath } }, async ({ params, actor }, reply) => {
-    await find(params.id)
+    existing(await findToken(db, params.id))
     await revokeToken(db, params.id, actor, now())
     return reply.code(204).send()
   })

@@ -30,7 +30,8 @@ export function openIntake ({ catalog, countries, blocks, salts, voices, clock }
   catalog: () => Catalog, countries: Countries, blocks: () => Blocks, salts: Salts, voices: Voices, clock: Clock
 }): Intake {
   return (input, sender) => {
-    const placed = input.region === undefined ? { ...input, region: countries(sender.address) } : input
+    const country = input.region === undefined ? countries(sender.address) : undefined
+    const placed = country === undefined ? input : { ...input, region: country }
     const report = describeReport(placed, catalog(), OBSERVED_AGE_MAX_MS, clock.now())
     const hash = salts.hashOf(report.minute)
     const ready = voices.ready(report.serviceId, report.intervalAt)

@@ -118,7 +118,7 @@ function leadJobs ({ database, connection, clock, retentionDays, onError }: Jobs
     const reach = Math.min(until, judging.judgedUntil + CATCH_UP_MS)
     if (!await detect(database, judging, services, reach)) throw new Error('Another instance has judged meanwhile.')
     if (judging.judgedUntil < until) return true
-    await rerunModerated(database, judging, Date.parse(retentionStart(retentionDays, began)))
+    await rerunModerated(database, judging, services, Date.parse(retentionStart(retentionDays, began)))
     refold ??= await startRefold(database, judging, services, clock.speed, clock.now())
     if (refold === undefined) return false
     if (await continueRefold(database, refold, judging)) refold = undefined

@@ -82,7 +82,7 @@ async function foldDay (database: Database, refold: Refold, to: number): Promise
 async function judgeLive (database: Database, refold: Refold, { judgedUntil: since, state: said }: Checkpoint, judgedUntil: number): Promise<void> {
   refold.state.outage = said.outage
   refold.live = { since: Math.max(since, refold.from), state: refold.state, judged: beginJudged(refold.state), checkpoints: [] }
-  await foldAgain(database, refold.service.id, refold.live, judgedUntil, [])
+  await foldAgain(database, refold.service, refold.live, judgedUntil, [])
 }
 
 async function finishRefold (database: Database, refold: Refold, judging: Judging, expectations: Judged['expectations']): Promise<boolean> {

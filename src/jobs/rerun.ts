@@ -11,7 +11,7 @@ import {
 } from '../db/detector.ts'
 import { insertEvent, insertOutageEvents, outageId, readOutagesSince, stands, upsertOutage, withdrawOutage, type Outage } from '../db/outages.ts'
 import { readRulings } from '../db/rulings.ts'
-import { readCatalog } from '../db/services.ts'
+import type { Service } from '../db/services.ts'
 import { groupRulings, isClosed, judgeWindow, readChunk, readDeviceImpact, type Found, type Judged, type Judging } from './detect.ts'
 
 const UPDATED = 'A moderator took reports out or put some back; judged again, this is what the others say.'
@@ -21,17 +21,21 @@ const WITHDRAWN = 'A moderator took reports out; judged again, the others do not
 export interface Rerun { since: number, state: DetectorState, judged: Judged, checkpoints: Checkpoint[] }
 
 /** Judges again what moderators asked for, each service in one transaction. */
-export async function rerunModerated (database: Database, judging: Judging, rawFrom: number): Promise<void> {
-  for (const request of await readReruns(database)) await rerun(database, judging, request, rawFrom)
+export async function rerunModerated (database: Database, judging: Judging, services: readonly Service[], rawFrom: number): Promise<void> {
+  for (const request of await readReruns(database)) {
+    await rerun(database, judging, services.find(({ id }) => id === request.serviceId)!, request, rawFrom)
+  }
 }
 
-async function rerun (database: Database, judging: Judging, request: Rejudge & { fromMinute: number }, rawFrom: number): Promise<void> {
+async function rerun (
+  database: Database, judging: Judging, service: Service, request: Rejudge & { fromMinute: number }, rawFrom: number
+): Promise<void> {
   const { serviceId, fromMinute } = request
   const told = await transact(database, async tx => {
     // No word slips in between what is read and what is written.
     if (await lockJudging(tx) !== judging.judgedUntil) throw new Error('Another instance has judged meanwhile.')
     await deleteRejudge(tx, request)
-    const again = await judgeAgain(tx, serviceId, fromMinute, judging.judgedUntil, rawFrom)
+    const again = await judgeAgain(tx, service, fromMinute, judging.judgedUntil, rawFrom)
     return again === undefined ? undefined : { again, openOutage: await tellAgain(tx, serviceId, again, judging.judgedUntil) }
   })
   if (told === undefined) return
@@ -45,9 +49,10 @@ async function rerun (database: Database, judging: Judging, request: Rejudge & {
  * What judging again, as seen inside `tx`, would make of a service's live outages since the checkpoint before `fromMinute`
  * (ms). Changes nothing. @param rawFrom from where on (ms) raw reports are kept.
  */
-export async function previewRerun (tx: Db, serviceId: number, fromMinute: number, rawFrom: number): Promise<{ before: Outage[], after: Outage[] }> {
+export async function previewRerun (tx: Db, service: Service, fromMinute: number, rawFrom: number): Promise<{ before: Outage[], after: Outage[] }> {
+  const serviceId = service.id
   const judgedUntil = await findJudgedUntil(tx)
-  const again = judgedUntil === undefined ? undefined : await judgeAgain(tx, serviceId, fromMinute, judgedUntil, rawFrom)
+  const again = judgedUntil === undefined ? undefined : await judgeAgain(tx, service, fromMinute, judgedUntil, rawFrom)
   const before = await readOutagesSince(tx, serviceId, again?.since ?? fromMinute)
   if (again === undefined || judgedUntil === undefined) return { before, after: before }
   await tx.query('savepoint rerun')
@@ -61,12 +66,12 @@ export async function previewRerun (tx: Db, serviceId: number, fromMinute: numbe
  * Folds a service's windows again from the checkpoint before `fromMinute`, or the oldest whose raw reports are kept,
  * asking for the networks behind each claim anew. Undefined without a checkpoint: nothing of it was judged.
  */
-async function judgeAgain (db: Db, serviceId: number, fromMinute: number, judgedUntil: number, rawFrom: number): Promise<Rerun | undefined> {
-  const [first, ...later] = (await readCheckpointsFrom(db, serviceId, fromMinute))
+async function judgeAgain (db: Db, service: Service, fromMinute: number, judgedUntil: number, rawFrom: number): Promise<Rerun | undefined> {
+  const [first, ...later] = (await readCheckpointsFrom(db, service.id, fromMinute))
     .filter(checkpoint => checkpoint.judgedUntil >= rawFrom && !reviveState(checkpoint.state).outdated)
   if (first === undefined) return undefined
   const again: Rerun = { since: first.judgedUntil, state: first.state, judged: beginJudged(first.state), checkpoints: [] }
-  await foldAgain(db, serviceId, again, judgedUntil, later)
+  await foldAgain(db, service, again, judgedUntil, later)
   return again
 }
 
@@ -76,16 +81,16 @@ export function beginJudged ({ outage }: DetectorState): Judged {
 }
 
 /** Judges `[again.since, until)` (ms) into `again`, in place; states are kept at the moments of `checkpoints`. */
-export async function foldAgain (db: Db, serviceId: number, again: Rerun, until: number, checkpoints: readonly Checkpoint[]): Promise<void> {
+export async function foldAgain (db: Db, service: Service, again: Rerun, until: number, checkpoints: readonly Checkpoint[]): Promise<void> {
   const { state, judged } = again
-  const services = [...(await readCatalog(db)).services.values()]
+  const serviceId = service.id
   const rulings = groupRulings(await readRulings(db, again.since, until, serviceId))
   const moments = new Map(checkpoints.map(checkpoint => [checkpoint.judgedUntil, checkpoint.state.expectedPerHour]))
   const heard = new Map<string, number>()
   const obey = (at: number) => { for (const ruling of rulings.get(`${serviceId} ${at}`) ?? []) noteRuling(judged.found, ruling, rule(state, ruling)) }
   for (let from = again.since; from < until;) {
     const to = Math.min(floorTo(from, HOUR_MS) + HOUR_MS, until)
-    const chunk = await readChunk(db, from, to, services, serviceId)
+    const chunk = await readChunk(db, from, to, [service], serviceId)
     await setImmediate()
     for (let start = from; start < to; start += MINUTE_MS) {
       // What is expected changes where a checkpoint was written of it.

@@ -104,7 +104,7 @@ t.test('a preview says what comes of it, and does nothing', async t => {
   const before = await dump(app)
   await transact(app.database, async tx => {
     await tx.query("update windows set seen_down = 0, down = 0 where service_id = 1 and device_class = 'mac'")
-    const { before: told, after } = await previewRerun(tx, 1, START.getTime(), EVER)
+    const { before: told, after } = await previewRerun(tx, (await readCatalog(tx)).services.get('imessage')!, START.getTime(), EVER)
     t.match(told, [{ id: outage!.id, state: 'confirmed' }])
     t.match(after, [{ id: outage!.id, state: 'dismissed', withdrawn: true }])
     t.strictSame(await tx.query('select state from outages'), [{ state: 'confirmed' }])
