@@ -10,6 +10,7 @@ import { beginJudging } from './db/detector.ts'
 import { migrate } from './db/migrate.ts'
 import { spendProof } from './db/proofs.ts'
 import { importAgeMaxMs, insertReports, readVoices, retentionStart } from './db/reports.ts'
+import { admitService } from './db/roles.ts'
 import { ensureImportKey } from './db/salts.ts'
 import { beginWatching, markHistory, readCatalog, seedCatalog } from './db/services.ts'
 import { openHttp, type HttpOptions } from './http/server.ts'
@@ -20,11 +21,13 @@ import { NO_COUNTRIES, openCountries, type Countries } from './ingest/countries.
 import { openImportIntake, openIntake } from './ingest/intake.ts'
 import { openProofs } from './ingest/proofs.ts'
 import { holdSalts } from './ingest/salts.ts'
+import { shareVoices } from './ingest/shared-voices.ts'
 import { holdVoices } from './ingest/voices.ts'
 import { openWriter, QUEUE_MAX } from './ingest/writer.ts'
 import { startJobs, type Jobs } from './jobs/clock.ts'
 import { prune } from './jobs/prune.ts'
 import { previewRerun } from './jobs/rerun.ts'
+import { openRedis } from './redis.ts'
 
 /** How often the catalog and the blocks are read again, and idle voices are forgotten, ms. */
 const REFRESH_MS = 10_000
@@ -35,7 +38,10 @@ export const IMPORT_KEY_BYTES = 32
 
 /** What an app is made of. */
 export interface AppOptions {
+  /** As the service's role. */
   connection: Connection
+  /** As the role that owns the tables; the same where there is but one. */
+  owner: Connection
   clock: Clock
   logger: FastifyBaseLogger
   retentionDays: number
@@ -43,6 +49,8 @@ export interface AppOptions {
   /** Path of a country database in MaxMind's format. */
   geoMmdb?: string | undefined
   limits: HttpOptions['limits']
+  /** Where several instances count together; without it each counts in its memory. */
+  redisUrl?: string | undefined
   /** False lets the jobs run only when they are called: in tests. */
   ticking?: boolean
 }
@@ -57,11 +65,12 @@ export interface App {
 }
 
 export async function openApp (options: AppOptions): Promise<App> {
-  const { connection, clock, logger, retentionDays } = options
+  const { connection, owner, clock, logger, retentionDays } = options
   const monotonic = () => performance.now()
   const onError = (err: unknown) => { logger.warn({ err }, 'a database connection was lost') }
   const countries = await readCountries(options.geoMmdb)
-  await prepareDatabase(connection, retentionDays, clock.now())
+  const restricted = await prepareDatabase({ connection, owner }, retentionDays, clock.now())
+  if (!restricted) logger.warn('the service runs as the role that owns its tables, and so can alter them: docs/operations.md says how to give it one of its own')
 
   const database = openDatabase(connection, { onError })
   // The writer's own connection: reads that wait for the pool do not hold up a commit.
@@ -76,7 +85,12 @@ export async function openApp (options: AppOptions): Promise<App> {
 
   const { current: catalog, refresh: refreshCatalog } = await holdNewest(() => readCatalog(database))
   // An interval may be hundreds of thousands of rows: reading it takes longer than an answer may.
-  const voices = holdVoices((intervalAt, serviceId) => readVoices(jobsDatabase, intervalAt, serviceId), clock.now().getTime(), monotonic)
+  const readVoicesOf = (intervalAt: number, serviceId?: number) => readVoices(jobsDatabase, intervalAt, serviceId)
+  const redis = options.redisUrl === undefined ? undefined : await openRedis(options.redisUrl, logger)
+  const voices = redis === undefined
+    ? holdVoices(readVoicesOf, clock.now().getTime(), monotonic)
+    // Beside others no interval is known without reading it, however young.
+    : shareVoices(redis, readVoicesOf, () => holdVoices(readVoicesOf, Infinity, monotonic), monotonic)
   await voices.rebuild(floorTo(clock.now().getTime(), INTERVAL_MS))
   const salts = holdSalts(ingest)
   const { current: blocks, refresh: refreshBlocks } = await holdNewest(async () => compileBlocks(await readBlocksInForce(database, clock.now())))
@@ -124,7 +138,8 @@ export async function openApp (options: AppOptions): Promise<App> {
     unreadiness: () => findUnreadiness(ingest, writer.depth()),
     logger,
     trustProxy: options.trustProxy,
-    limits: options.limits
+    limits: options.limits,
+    shared: redis === undefined ? undefined : { redis, hash: () => salts.hashOf(clock.now().getTime()) }
   })
 
   return {
@@ -137,13 +152,21 @@ export async function openApp (options: AppOptions): Promise<App> {
       clearInterval(refreshing)
       await jobs.stop()
       await Promise.all([database, ingest, jobsDatabase, moderation].map(open => open.close()))
+      redis?.disconnect()
     }
   }
 }
 
-/** Migrates, and fills in what a fresh database needs before the first report: a catalog and the days' partitions. */
-export async function prepareDatabase (connection: Connection, retentionDays: number, now: Date): Promise<void> {
-  await migrate(connection, now)
+/**
+ * Migrates, and fills in what a fresh database needs before the first report: the service's rights, a catalog and the
+ * days' partitions.
+ * @returns whether the service's role is held to rows (`admitService`).
+ */
+export async function prepareDatabase (
+  { connection, owner }: Pick<AppOptions, 'connection' | 'owner'>, retentionDays: number, now: Date
+): Promise<boolean> {
+  await migrate(owner, now)
+  const restricted = await admitService(owner, connection, retentionDays)
   const database = openDatabase(connection, { onError: () => {}, max: 1, answerTimeoutMs: 0, statementTimeoutMs: JOB_TIMEOUT_MS })
   try {
     await seedCatalog(database)
@@ -151,6 +174,7 @@ export async function prepareDatabase (connection: Connection, retentionDays: nu
   } finally {
     await database.close()
   }
+  return restricted
 }
 
 /** Where bulk reports go: straight into statements of their own, beside the writer. */

@@ -25,7 +25,9 @@ const Environment = z.object({
   HOST: z.string().min(1).default('127.0.0.1'),
   PORT: z.coerce.number('expected a port from 0 to 65535').int().min(0).max(65_535).default(3000),
   DATABASE_URL: z.string().regex(/^postgres(ql)?:\/\//, 'expected postgresql://user:password@host/database').optional(),
+  DATABASE_OWNER_URL: z.string().regex(/^postgres(ql)?:\/\//, 'expected postgresql://owner:password@host/database').optional(),
   DATA_DIR: z.string().min(1).optional(),
+  REDIS_URL: z.string().regex(/^rediss?:\/\//, 'expected redis://user:password@host:6379/0').optional(),
   TRUST_PROXY: Cidrs,
   LIMIT_REPORTS: Limit('60/60'),
   LIMIT_READS: Limit('600/60'),
@@ -34,11 +36,15 @@ const Environment = z.object({
   GEO_MMDB: z.string().min(1).optional(),
   RETENTION_DAYS: z.coerce.number(DAYS).int(DAYS).min(1, DAYS).max(35, DAYS).default(30),
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info')
+}).refine(env => env.DATABASE_OWNER_URL === undefined || env.DATABASE_URL !== undefined, {
+  path: ['DATABASE_OWNER_URL'], message: 'goes with DATABASE_URL, the same database as the role of the service'
 }).transform(env => ({
   host: env.HOST,
   port: env.PORT,
   databaseUrl: env.DATABASE_URL,
+  databaseOwnerUrl: env.DATABASE_OWNER_URL,
   dataDir: env.DATA_DIR,
+  redisUrl: env.REDIS_URL,
   trustProxy: env.TRUST_PROXY,
   limits: { reports: env.LIMIT_REPORTS, reads: env.LIMIT_READS, admin: env.LIMIT_ADMIN, global: env.LIMIT_GLOBAL },
   geoMmdb: env.GEO_MMDB,

@@ -11,8 +11,7 @@ import type { Logger } from 'pino'
 import { openApp } from './app.ts'
 import { readConfig } from './config.ts'
 import { DAY_MS, HOUR_MS, MINUTE_MS, type Clock } from './core/time.ts'
-import { canConnect } from './db/client.ts'
-import { startEmbedded } from './embedded/postgres.ts'
+import { provideEmbedded } from './database.ts'
 import { EVENING, HISTORY_DAYS, quietWeeks, SERVICES, simulateEvening, type SimulatedReport } from './evening.ts'
 import { createToken } from './http/tokens.ts'
 import { openLog } from './log.ts'
@@ -148,13 +147,12 @@ async function setStage ({ host, port, logger }: DemoOptions, speed: number): Pr
   try {
     const folder = await mkdtemp(join(tmpdir(), 'groundswell-demo-'))
     undo.push(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }))
-    const { connection, stop } = await startEmbedded({
-      dataDir: folder, isReady: canConnect, log: (message, detail) => { logger.info(detail ?? {}, message) }, throwAway: true
-    })
+    const { connection, owner, stop } = await provideEmbedded(folder, logger, true)
     undo.push(stop)
     const clock = openClock(EVENING.startsAt, speed)
     const app = await openApp({
       connection,
+      owner,
       clock,
       logger,
       retentionDays: RETENTION_DAYS,

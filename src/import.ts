@@ -25,9 +25,9 @@ const PROGRESS_MS = 250
  * @returns the process's exit code: 1 when a line was refused.
  */
 export async function importFiles (files: readonly string[], config: Config, log: Logger): Promise<number> {
-  const { connection, stop } = await joinDatabase(config, log)
+  const { connection, owner, stop } = await joinDatabase(config, log)
   try {
-    await prepareDatabase(connection, config.retentionDays, CLOCK.now())
+    await prepareDatabase({ connection, owner }, config.retentionDays, CLOCK.now())
     const database = openDatabase(connection, { onError: err => log.warn({ err }, 'a database connection was lost'), max: 2, answerTimeoutMs: 0 })
     try {
       const catalog = await readCatalog(database)

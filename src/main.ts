@@ -8,6 +8,7 @@ import { readConfig, type Config } from './config.ts'
 import { joinDatabase, provideDatabase } from './database.ts'
 import { openDatabase, type Database } from './db/client.ts'
 import { migrate } from './db/migrate.ts'
+import { admitService } from './db/roles.ts'
 import { registerDemo } from './demo.ts'
 import { importFiles } from './import.ts'
 import { openLog } from './log.ts'
@@ -30,9 +31,10 @@ program.command('serve', { isDefault: true }).description('the service (default)
 
 program.command('migrate').description('bring the database up to date; serve does it too').action(async () => {
   const config = readConfig()
-  const { connection, stop } = await joinDatabase(config, quietLog(config))
+  const { connection, owner, stop } = await joinDatabase(config, quietLog(config))
   try {
-    const applied = await migrate(connection, new Date())
+    const applied = await migrate(owner, new Date())
+    await admitService(owner, connection, config.retentionDays)
     process.stderr.write(applied.length === 0 ? 'The database is up to date.\n' : `Applied ${applied.join(', ')}.\n`)
   } finally {
     await stop()
@@ -61,8 +63,8 @@ try {
 async function serve (): Promise<void> {
   const config = readConfig()
   const log = openLog(config.logLevel, 1)
-  const { connection, stop } = await provideDatabase(config, log)
-  const app = await openApp({ ...config, connection, clock: { now: () => new Date(), speed: 1 }, logger: log })
+  const { connection, owner, stop } = await provideDatabase(config, log)
+  const app = await openApp({ ...config, connection, owner, clock: { now: () => new Date(), speed: 1 }, logger: log })
     .catch(async (error: unknown) => {
       await stop()
       throw error
@@ -87,9 +89,9 @@ async function serve (): Promise<void> {
 async function withDatabase (work: (database: Database) => Promise<void>): Promise<void> {
   const config = readConfig()
   const log = quietLog(config)
-  const { connection, stop } = await joinDatabase(config, log)
+  const { connection, owner, stop } = await joinDatabase(config, log)
   try {
-    await prepareDatabase(connection, config.retentionDays, new Date())
+    await prepareDatabase({ connection, owner }, config.retentionDays, new Date())
     const database = openDatabase(connection, { onError: err => log.warn({ err }, 'a database connection was lost'), max: 2, answerTimeoutMs: 0 })
     await work(database).finally(() => database.close())
   } finally {

@@ -7,18 +7,26 @@ import pg from 'pg'
 import t, { type Test } from 'tap'
 import { canConnect } from '../src/db/client.ts'
 import { migrate } from '../src/db/migrate.ts'
+import { admitService, ensureRole } from '../src/db/roles.ts'
 import { startEmbedded } from '../src/embedded/postgres.ts'
 
 const MIGRATIONS = new URL('../migrations/', import.meta.url)
 /** Any constant: it only has to differ from the service's own locks. */
 const TEMPLATE_LOCK = 7_399
 
+/** The service's role, made once on the tests' server. */
+const SERVICE_ROLE = 'groundswell_service'
+/** As long as the service keeps raw reports when nothing else is configured. */
+const RETENTION_DAYS = 30
+
 /** A database of one test. */
 export interface TestDatabase {
   /** For `new pg.Client(url)`, `DATABASE_URL` of a child process, and the like. */
   url: string
-  /** The same for what takes pg's options, such as `openDatabase`. */
+  /** The same, as the owner of the tables, for what takes pg's options, such as `openDatabase`. */
   connection: { connectionString: string }
+  /** As the service, which may read and write rows and no more; only where it is migrated. */
+  service: { connectionString: string }
   name: string
 }
 
@@ -35,7 +43,7 @@ export async function createDatabase (t: Pick<Test, 'teardown'>, options: { migr
   })
   t.teardown(() => asAdmin(server, admin => admin.query(`drop database if exists ${name} with (force)`)))
   const url = within(server, name)
-  return { url, connection: { connectionString: url }, name }
+  return { url, connection: { connectionString: url }, service: { connectionString: asRole(url, SERVICE_ROLE) }, name }
 }
 
 /** A temporary folder for an embedded database, removed when `t` ends. */
@@ -62,6 +70,10 @@ async function startOwn (): Promise<string> {
   return `postgresql://${connection.user}@/${connection.database}?host=${encodeURIComponent(connection.host)}&port=${connection.port}`
 }
 
+function asRole (url: string, role: string): string {
+  return url.replace(/^(postgres(?:ql)?:\/\/)[^@/:]*/, `$1${role}`)
+}
+
 function within (server: string, database: string): string {
   return server.replace(/^(postgres(?:ql)?:\/\/[^/]*\/)[^?]*/, `$1${database}`)
 }
@@ -76,7 +88,10 @@ async function ensureTemplate (server: string, admin: pg.Client): Promise<string
   if (rowCount === 0) {
     const draft = `groundswell_draft_${randomBytes(6).toString('hex')}`   // renamed when whole: a kill half-way leaves no half template
     await admin.query(`create database ${draft}`)
-    await migrate({ connectionString: within(server, draft) }, new Date())
+    const connection = { connectionString: within(server, draft) }
+    await ensureRole(connection, SERVICE_ROLE)
+    await migrate(connection, new Date())
+    await admitService(connection, { connectionString: asRole(connection.connectionString, SERVICE_ROLE) }, RETENTION_DAYS)
     await admin.query(`alter database ${draft} rename to ${template}`)
   }
   await admin.query('select pg_advisory_unlock($1)', [TEMPLATE_LOCK])

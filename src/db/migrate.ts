@@ -9,7 +9,9 @@ const FOLDER = new URL('../../migrations/', import.meta.url)
  * Brings the database up to date: every file of `migrations/` that it has not seen, in order, a transaction each.
  * Safe to run twice at once (the second waits) and again (nothing happens).
  * @returns the names of the files applied now.
- * @throws Error when a file that was applied has changed since, or an older one appeared after a newer.
+ * A role that owns nothing may call it too, as long as there is nothing to do.
+ * @throws Error when a file that was applied has changed since, or an older one appeared after a newer; when files are
+ * missing and this role may not apply them.
  */
 export async function migrate (connection: Connection, now: Date): Promise<string[]> {
   const client = new pg.Client({ ...connection, connectionTimeoutMillis: 10_000 })
@@ -17,19 +19,34 @@ export async function migrate (connection: Connection, now: Date): Promise<strin
   await client.connect()
   try {
     await client.query('select pg_advisory_lock($1)', [LOCKS.migrate])
-    await client.query(`create table if not exists migrations (
-      name text primary key, sha256 text not null, applied_at timestamptz not null)`)
-    const { rows } = await client.query<{ name: string, sha256: string }>('select name, sha256 from migrations order by name')
-    const pending = pendingMigrations(await readMigrations(), rows)
-    for (const { name, sha256, sql } of pending) {
-      await client.query('begin')
-      await client.query(sql)
-      await client.query('insert into migrations values ($1, $2, $3)', [name, sha256, now.toISOString()])
-      await client.query('commit')
+    const pending = pendingMigrations(await readMigrations(), await readApplied(client))
+    if (pending.length === 0) return []
+    try {
+      await apply(client, pending, now)
+    } catch (error) {
+      if ((error as { code?: string }).code !== '42501') throw error
+      throw new Error(`The database misses ${pending.map(({ name }) => name).join(', ')}, and this role may not change it: run "groundswell migrate" with DATABASE_OWNER_URL, the role that owns the tables.`, { cause: error })
     }
     return pending.map(({ name }) => name)
   } finally {
     await client.end()
+  }
+}
+
+async function readApplied (client: pg.Client): Promise<{ name: string, sha256: string }[]> {
+  const { rows: [found] } = await client.query("select to_regclass('migrations') is not null as there")
+  if (found.there === false) return []
+  return (await client.query<{ name: string, sha256: string }>('select name, sha256 from migrations order by name')).rows
+}
+
+async function apply (client: pg.Client, pending: readonly Migration[], now: Date): Promise<void> {
+  await client.query(`create table if not exists migrations (
+    name text primary key, sha256 text not null, applied_at timestamptz not null)`)
+  for (const { name, sha256, sql } of pending) {
+    await client.query('begin')
+    await client.query(sql)
+    await client.query('insert into migrations values ($1, $2, $3)', [name, sha256, now.toISOString()])
+    await client.query('commit')
   }
 }
 

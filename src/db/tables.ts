@@ -168,6 +168,8 @@ export const tokens = pgTable('tokens', {
 
 export const salts = pgTable('salts', { day: date('day').primaryKey(), salt: bytea('salt').notNull() })
 
+export const retention = pgTable('retention', { one: boolean('one').primaryKey(), reportDays: integer('report_days').notNull() })
+
 export const installation = pgTable('installation', {
   one: boolean('one').primaryKey(),
   importKey: bytea('import_key').notNull()

@@ -1,5 +1,5 @@
 // Who may come in, how often, and in which language they are answered.
-import { createHash, timingSafeEqual } from 'node:crypto'
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import '@fastify/accepts'
 import proxyAddr from '@fastify/proxy-addr'
 import rateLimit from '@fastify/rate-limit'
@@ -8,6 +8,8 @@ import { Fault } from '../core/faults.ts'
 import type { TokenScope } from '../core/vocabulary.ts'
 import type { Db } from '../db/client.ts'
 import { findToken, touchToken } from '../db/tokens.ts'
+import { openKeyedHash } from '../ingest/hashes.ts'
+import { keyIn, shareCounters, type Shared } from './counters.ts'
 
 /** Requests that one address (IPv6: its /64) may make in a window. */
 export interface Limit { max: number, windowS: number }
@@ -17,14 +19,20 @@ const ADDRESSES_HELD_MAX = 50_000
 
 /**
  * Limits the requests of every route that `app` gets from now on, and says so in `RateLimit` headers.
+ * @param shared counts together with other instances; without it in this process's memory.
  * @param total a limit of all addresses together, beside that of each.
  */
-export async function limitRequests (app: FastifyInstance, name: string, { max, windowS }: Limit, total?: Limit): Promise<void> {
+export async function limitRequests (
+  app: FastifyInstance, name: string, { max, windowS }: Limit, shared: Shared | undefined, total?: Limit
+): Promise<void> {
   await app.register(rateLimit, {
     max,
     timeWindow: windowS * 1000,
     cache: ADDRESSES_HELD_MAX,
     ipv6Subnet: 64,
+    ...(shared === undefined
+      ? {}
+      : { store: shareCounters(shared, name, ADDRESSES_HELD_MAX), keyGenerator: keyIn(shared, openKeyedHash(randomBytes(32))) }),
     enableDraftSpec: true,
     errorResponseBuilder: (_request, { ttl }) => {
       const retryAfterS = Math.max(1, Math.ceil(ttl / 1000))

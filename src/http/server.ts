@@ -22,6 +22,7 @@ import { breakdowns } from './breakdowns.ts'
 import { catalog } from './catalog.ts'
 import { comments } from './comments.ts'
 import { curves } from './curves.ts'
+import type { Shared } from './counters.ts'
 import { describeCalls, documentation } from './documentation.ts'
 import { dressAnswers, limitRequests, limitWaiting, tagAnswers, trustProxies, type Limit } from './guards.ts'
 import { operations } from './operations.ts'
@@ -71,11 +72,13 @@ export interface HttpOptions {
   /** CIDRs of proxies whose X-Forwarded-For is believed. */
   trustProxy: readonly string[]
   limits: { reports: Limit, reads: Limit, admin: Limit, global?: Limit | undefined }
+  /** Where requests are counted together with other instances. */
+  shared?: Shared | undefined
 }
 
 /** Builds the server; it does not listen yet. */
 export async function openHttp (options: HttpOptions): Promise<FastifyInstance> {
-  const { logger, trustProxy, limits } = options
+  const { logger, trustProxy, limits, shared } = options
   const app = Fastify({
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
@@ -136,14 +139,14 @@ export async function openHttp (options: HttpOptions): Promise<FastifyInstance> 
   await app.register(operations, options)
 
   await app.register(async app => {
-    await limitRequests(app, 'reports', limits.reports, limits.global)
+    await limitRequests(app, 'reports', limits.reports, shared, limits.global)
     await app.register(reports, { ...options, now: () => new Date() })
   }, { prefix: '/v1' })
   await app.register(async app => {
     const { db } = options
     // A token expires in real time, whatever the domain's clock says.
     const now = () => new Date()
-    await limitRequests(app, 'admin', limits.admin)
+    await limitRequests(app, 'admin', limits.admin, shared)
     await app.register(batches, { db, intake: options.importIntake, store: options.bulk, now })
     await app.register(async app => {
       guardAdmin(app, { db, now, methodsOf })
@@ -162,7 +165,7 @@ export async function openHttp (options: HttpOptions): Promise<FastifyInstance> 
     }, { prefix: '/admin' })
   }, { prefix: '/v1' })
   await app.register(async app => {
-    await limitRequests(app, 'reads', limits.reads)
+    await limitRequests(app, 'reads', limits.reads, shared)
     tagAnswers(app)
     await app.register(documentation)
     await app.register(problemPages)

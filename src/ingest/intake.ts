@@ -129,9 +129,13 @@ function identify (report: NewReport, input: ReportInput, { address, userAgent }
 }
 
 /** What is blocked takes no voice of its network: one may be blocked for what others behind it did. */
-function giveDisposition (report: NewReport & { network: string }, address: string, blocks: Blocks, voices: Voices): NewReport {
+function giveDisposition (
+  report: NewReport & { network: string }, address: string, blocks: Blocks, voices: Voices
+): NewReport | Promise<NewReport> {
   if (blocks.has(address, report.network)) return { ...report, disposition: QUARANTINED, reason: OF_BLOCK }
-  return voices.admit(report) ? report : { ...report, disposition: QUARANTINED, reason: OF_VOICES }
+  const finish = (admitted: boolean) => admitted ? report : { ...report, disposition: QUARANTINED, reason: OF_VOICES }
+  const admitted = voices.admit(report)
+  return typeof admitted === 'boolean' ? finish(admitted) : admitted.then(finish)
 }
 
 function idParts (report: NewReport, input: ReportInput): string[] {

@@ -18,7 +18,7 @@ export interface Voices {
   /** Reads what stands in `reports` of an interval that began before this process did, or whose commit failed. */
   ready: (serviceId: number, intervalAt: number) => true | Promise<void>
   /** True when the report counts: its id is among its network's voices, or there was room for it. @throws Fault `overloaded` */
-  admit: (speaker: Speaker) => boolean
+  admit: (speaker: Speaker) => boolean | Promise<boolean>
   /** The commit of these failed, or nobody knows: free them, and read their intervals again before the next. */
   free: (speakers: readonly Speaker[]) => void
   /** Reads the running interval of all services at once; call before the first report. */
@@ -26,6 +26,9 @@ export interface Voices {
   /** Forgets intervals that lie idle. */
   tidy: () => void
 }
+
+/** Voices in memory: whether a report counts is known at once. */
+export interface OwnVoices extends Voices { admit: (speaker: Speaker) => boolean }
 
 interface Interval { usedAt: number, services: Map<number, ServiceVoices> }
 interface ServiceVoices { known: boolean, reading: Promise<void> | undefined, networks: Map<string, Ids> }
@@ -40,7 +43,7 @@ type Ids = string | string[]
  */
 export function holdVoices (
   read: (intervalAt: number, serviceId?: number) => Promise<Voice[]>, startedAt: number, monotonic: () => number
-): Voices {
+): OwnVoices {
   const intervals = new Map<number, Interval>()
   let held = 0
   // Up to here (an interval's start) something was forgotten, so what is not held must be read.

@@ -137,7 +137,7 @@ t.test('PostgreSQL takes no new connections, its postmaster stopped: who has one
 
 t.test('the minutes without a database are a gap, not calm, and the jobs go on after them', async t => {
   const cluster = await openCluster(t)
-  const app = await openTestApp(t, { now: new Date('2012-11-18T12:00:00Z'), database: { ...cluster, connection: { connectionString: cluster.url }, name: 'groundswell' } })
+  const app = await openTestApp(t, { now: new Date('2012-11-18T12:00:00Z'), database: { connection: { connectionString: cluster.url }, service: { connectionString: cluster.url } } })
   await app.report({ service: 'imessage', verdict: 'down' }, addressOf(1))
   await app.passMinute()
   await app.passMinute()

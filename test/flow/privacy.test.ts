@@ -18,10 +18,10 @@ const MAILBOX = 'canary@example.org'
 
 /** Every row of every table of ours, as text. */
 async function dumpAll (app: TestApp): Promise<string> {
-  const tables = await app.database.query<{ name: string }>(`select c.oid::regclass::text as name from pg_class c
+  const tables = await app.asOwner<{ name: string }>(`select c.oid::regclass::text as name from pg_class c
     join pg_namespace n on n.oid = c.relnamespace where c.relkind in ('r', 'm') and n.nspname not in ('pg_catalog', 'information_schema') and n.nspname not like 'pg_%'`)
   const parts: string[] = []
-  for (const { name } of tables) parts.push(name, ...(await app.database.query<{ row: string }>(`select x::text as row from ${name} x`)).map(({ row }) => row))
+  for (const { name } of tables) parts.push(name, ...(await app.asOwner<{ row: string }>(`select x::text as row from ${name} x`)).map(({ row }) => row))
   return parts.join('\n')
 }
 

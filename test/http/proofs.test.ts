@@ -8,7 +8,7 @@ const app = await openTestApp(t, { now: new Date('2012-11-18T23:59:30Z') })
 await app.database.query("update services set proof_required = true where slug = 'imessage'")
 let people = 0
 // The catalog is read again by its clock; a second app on the same database has read it just now.
-const asked = await openTestApp(t, { now: app.now, database: { connection: app.connection, url: '', name: '' } })
+const asked = await openTestApp(t, { now: app.now, database: { connection: app.owner, service: app.connection } })
 const report = (body: object, headers = {}) => asked.report({ service: 'imessage', verdict: 'down', ...body }, addressOf(people++), headers)
 type Challenge = Parameters<typeof solveChallenge>[0]['challenge']
 const encode = (challenge: unknown, solution: unknown) => Buffer.from(JSON.stringify({ challenge, solution })).toString('base64')
