@@ -75,7 +75,7 @@ async function readSample (port) {
 async function startInserts (answer) {
   const embedded = await startEmbedded({ dataDir: join(folder, 'inserts'), isReady: canConnect, log: () => {} })
   endings.unshift(embedded.stop)
-  await prepareDatabase(embedded.connection, 30, new Date())
+  await prepareDatabase({ connection: embedded.connection, owner: embedded.connection }, 30, new Date())
   const server = await start([here('rivals.mjs'), 'insert', answer, JSON.stringify(embedded.connection)], {}, Number)
   return { ...server, connection: embedded.connection, forgetsMarks: true }
 }
