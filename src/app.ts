@@ -49,6 +49,8 @@ export interface AppOptions {
   /** Path of a country database in MaxMind's format. */
   geoMmdb?: string | undefined
   limits: HttpOptions['limits']
+  /** The base of absolute links; without it as each request names us. */
+  publicUrl?: string | undefined
   /** Where several instances count together; without it each counts in its memory. */
   redisUrl?: string | undefined
   /** False lets the jobs run only when they are called: in tests. */
@@ -139,6 +141,7 @@ export async function openApp (options: AppOptions): Promise<App> {
     logger,
     trustProxy: options.trustProxy,
     limits: options.limits,
+    publicUrl: options.publicUrl,
     shared: redis === undefined ? undefined : { redis, hash: () => salts.hashOf(clock.now().getTime()) }
   })
 

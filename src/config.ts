@@ -35,6 +35,8 @@ const Environment = z.object({
   LIMIT_GLOBAL: Limited.optional(),
   GEO_MMDB: z.string().min(1).optional(),
   RETENTION_DAYS: z.coerce.number(DAYS).int(DAYS).min(1, DAYS).max(35, DAYS).default(30),
+  PUBLIC_URL: z.url({ protocol: /^https?$/, error: 'expected the address that people use, such as https://status.example.org' })
+    .transform(url => url.replace(/\/+$/, '')).optional(),
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info')
 }).refine(env => env.DATABASE_OWNER_URL === undefined || env.DATABASE_URL !== undefined, {
   path: ['DATABASE_OWNER_URL'], message: 'goes with DATABASE_URL, the same database as the role of the service'
@@ -49,6 +51,7 @@ const Environment = z.object({
   limits: { reports: env.LIMIT_REPORTS, reads: env.LIMIT_READS, admin: env.LIMIT_ADMIN, global: env.LIMIT_GLOBAL },
   geoMmdb: env.GEO_MMDB,
   retentionDays: env.RETENTION_DAYS,
+  publicUrl: env.PUBLIC_URL,
   logLevel: env.LOG_LEVEL
 }))
 

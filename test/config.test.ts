@@ -17,11 +17,11 @@ t.test('what is set is taken', async t => {
 
 t.test('every wrong variable is named at once, and no value is repeated that might be a secret', async t => {
   try {
-    readConfig({ PORT: '70000', LIMIT_READS: 'many', TRUST_PROXY: 'nginx', DATABASE_URL: 'mysql://secret', DATABASE_OWNER_URL: 'owner:secret', REDIS_URL: 'memcached://secret', LOG_LEVEL: 'loud', RETENTION_DAYS: '0' })
+    readConfig({ PORT: '70000', LIMIT_READS: 'many', TRUST_PROXY: 'nginx', DATABASE_URL: 'mysql://secret', DATABASE_OWNER_URL: 'owner:secret', REDIS_URL: 'memcached://secret', PUBLIC_URL: 'ftp://secret', LOG_LEVEL: 'loud', RETENTION_DAYS: '0' })
     t.fail('it was accepted')
   } catch (error) {
     const { message } = error as Error
-    for (const name of ['PORT', 'LIMIT_READS', 'TRUST_PROXY', 'DATABASE_URL', 'DATABASE_OWNER_URL', 'REDIS_URL', 'LOG_LEVEL', 'RETENTION_DAYS']) t.match(message, new RegExp(`^  ${name}: `, 'm'))
+    for (const name of ['PORT', 'LIMIT_READS', 'TRUST_PROXY', 'DATABASE_URL', 'DATABASE_OWNER_URL', 'REDIS_URL', 'PUBLIC_URL', 'LOG_LEVEL', 'RETENTION_DAYS']) t.match(message, new RegExp(`^  ${name}: `, 'm'))
     t.notMatch(message, /secret/)
   }
   t.throws(() => readConfig({ DATABASE_OWNER_URL: 'postgresql://owner@h/d' }), /DATABASE_OWNER_URL: goes with DATABASE_URL/)

@@ -86,6 +86,9 @@ function instant (at: number | null): Date | null {
 export interface OutageFilter {
   serviceId?: number | undefined
   state?: OutageState | undefined
+  states?: readonly OutageState[] | undefined
+  /** Only what was found while we watched: none of imported history. */
+  live?: boolean | undefined
   /** Detected at or after, and before. */
   since?: Date | undefined
   until?: Date | undefined
@@ -94,10 +97,12 @@ export interface OutageFilter {
 
 /** Outages, newest first by detection and id. */
 export async function readOutages ({ orm }: Db, filter: OutageFilter, limit: number): Promise<Outage[]> {
-  const { serviceId, state, since, until, before } = filter
+  const { serviceId, state, states, live, since, until, before } = filter
   const conditions: (SQL | undefined)[] = [
     serviceId === undefined ? undefined : eq(outages.serviceId, serviceId),
     state === undefined ? undefined : eq(outages.state, state),
+    states === undefined ? undefined : inArray(outages.state, [...states]),
+    live === true ? eq(outages.retrospective, false) : undefined,
     since === undefined ? undefined : gte(outages.detectedAt, since),
     until === undefined ? undefined : lt(outages.detectedAt, until),
     isAfter(outages.detectedAt, outages.id, before)
@@ -145,6 +150,17 @@ export async function readOutageEvents ({ orm }: Db, serviceId: number, outageId
   return orm.select().from(outageEvents)
     .where(and(eq(outageEvents.serviceId, serviceId), inArray(outageEvents.outageId, [...outageIds])))
     .orderBy(outageEvents.at, outageEvents.id)
+}
+
+/** The timelines of outages of any services, by outage, oldest entry first. */
+export async function readEventsOfAll (db: Db, rows: readonly Pick<Outage, 'serviceId' | 'id'>[]): Promise<Map<string, OutageEvent[]>> {
+  const services = [...new Set(rows.map(({ serviceId }) => serviceId))]
+  const found = new Map<string, OutageEvent[]>(rows.map(({ id }) => [id, []]))
+  await Promise.all(services.map(async serviceId => {
+    const ids = rows.filter(row => row.serviceId === serviceId).map(({ id }) => id)
+    for (const event of await readOutageEvents(db, serviceId, ids)) found.get(event.outageId)!.push(event)
+  }))
+  return found
 }
 
 /** The outages of a service that imported history gave, found in `[from, to]`: a new judging of that time replaces them. */

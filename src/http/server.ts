@@ -16,6 +16,7 @@ import type { Writer } from '../ingest/writer.ts'
 import { acknowledgements } from './acknowledgements.ts'
 import { guardAdmin } from './admin.ts'
 import { audit } from './audit.ts'
+import { badges } from './badges.ts'
 import { batches } from './batches.ts'
 import { blocks } from './blocks.ts'
 import { breakdowns } from './breakdowns.ts'
@@ -24,6 +25,7 @@ import { comments } from './comments.ts'
 import { curves } from './curves.ts'
 import type { Shared } from './counters.ts'
 import { describeCalls, documentation } from './documentation.ts'
+import { feeds } from './feeds.ts'
 import { dressAnswers, limitRequests, limitWaiting, tagAnswers, trustProxies, type Limit } from './guards.ts'
 import { operations } from './operations.ts'
 import { moderation, type PreviewRerun } from './moderation.ts'
@@ -36,6 +38,7 @@ import { rawReports } from './raw-reports.ts'
 import { reports } from './reports.ts'
 import { rulings } from './rulings.ts'
 import { services, type Summaries } from './services.ts'
+import { statuspage } from './statuspage.ts'
 import { tokens } from './tokens.ts'
 import { vocabularies } from './vocabularies.ts'
 import { workarounds } from './workarounds.ts'
@@ -72,6 +75,8 @@ export interface HttpOptions {
   /** CIDRs of proxies whose X-Forwarded-For is believed. */
   trustProxy: readonly string[]
   limits: { reports: Limit, reads: Limit, admin: Limit, global?: Limit | undefined }
+  /** The base of absolute links; without it as each request names us. */
+  publicUrl?: string | undefined
   /** Where requests are counted together with other instances. */
   shared?: Shared | undefined
 }
@@ -176,6 +181,9 @@ export async function openHttp (options: HttpOptions): Promise<FastifyInstance> 
       await app.register(outages, options)
       await app.register(vocabularies, options)
     }, { prefix: '/v1' })
+    await app.register(feeds, { ...options, prefix: '/feeds' })
+    await app.register(statuspage, { ...options, prefix: '/statuspage' })
+    await app.register(badges, { ...options, prefix: '/badges' })
   })
   return app
 }
