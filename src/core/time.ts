@@ -37,3 +37,13 @@ export function judgeGraceMs (speed: number): number {
 export function markLagMs (speed: number): number {
   return 2_000 * speed
 }
+
+/** An instant as it is told: RFC 3339 in UTC, to the second unless it has a fraction. */
+export function at (instant: Date): string {
+  return instant.toISOString().replace('.000Z', 'Z')
+}
+
+/** The same, for those that may be missing. */
+export function atOrNull (instant: Date | null): string | null {
+  return instant === null ? null : at(instant)
+}

@@ -37,8 +37,11 @@ export type ServiceState = typeof SERVICE_STATES[number]
 export const TRANSITION_TYPES = ['suspected', 'confirmed', 'recovering', 'resolved', 'dismissed', 'moved'] as const
 export type TransitionType = typeof TRANSITION_TYPES[number]
 
-/** What happened on an outage's timeline; `updated` is what a moderator's work on its reports made of its figures. */
-export const EVENT_TYPES = [...TRANSITION_TYPES, 'updated', 'merged', 'annotated', 'acknowledged'] as const
+/**
+ * What happened on an outage's timeline; `updated` is what a moderator's work on its reports made of its figures,
+ * `disputed` that the vendor says it works while people say that it does not.
+ */
+export const EVENT_TYPES = [...TRANSITION_TYPES, 'updated', 'merged', 'annotated', 'acknowledged', 'disputed'] as const
 export type EventType = typeof EVENT_TYPES[number]
 
 /** A moderator's word that judging obeys. */
@@ -48,6 +51,25 @@ export type RulingType = typeof RULING_TYPES[number]
 /** Whose word a timeline entry is. */
 export const ACTORS = ['detector', 'moderator', 'vendor'] as const
 export type Actor = typeof ACTORS[number]
+
+/** What listeners are told of an outage, by the outbox. */
+export const NEWS_TYPES = [
+  'outage.suspected', 'outage.confirmed', 'outage.recovering', 'outage.resolved', 'outage.dismissed', 'outage.acknowledged', 'outage.disputed',
+  'outage.updated'
+] as const
+export type NewsType = typeof NEWS_TYPES[number]
+
+/** What became of one news on its way to one webhook. */
+export const DELIVERY_STATES = ['pending', 'delivered', 'failed'] as const
+export type DeliveryState = typeof DELIVERY_STATES[number]
+
+/** Forms of vendors' pages that we read. */
+export const SOURCE_FORMATS = ['statuspage', 'apple', 'google-cloud', 'slack', 'feed'] as const
+export type SourceFormat = typeof SOURCE_FORMATS[number]
+
+/** What a vendor says of a service, from the best to the worst. */
+export const OFFICIAL_STATUSES = ['up', 'degraded', 'down'] as const
+export type OfficialStatus = typeof OFFICIAL_STATUSES[number]
 
 /** What a token may open. */
 export const TOKEN_SCOPES = ['moderate', 'catalog', 'import', 'webhooks', 'admin'] as const

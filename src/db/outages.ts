@@ -169,11 +169,12 @@ export async function readRetrospective ({ orm }: Db, serviceId: number, from: D
     eq(outages.serviceId, serviceId), eq(outages.retrospective, true), gte(outages.detectedAt, from), lte(outages.onsetAt, to)))
 }
 
-/** Dismisses an outage that judging again no longer finds; its timeline keeps what was said, and says why. */
-export async function withdrawOutage ({ orm }: Db, { serviceId, id }: Outage, at: Date, actor: Actor, text: string): Promise<void> {
+/** Dismisses an outage that judging again no longer finds; its timeline keeps what was said, and says why. False: it is dismissed already. */
+export async function withdrawOutage ({ orm }: Db, { serviceId, id }: Outage, at: Date, actor: Actor, text: string): Promise<boolean> {
   const withdrawn = await orm.update(outages).set({ state: 'dismissed', dismissedAt: at, withdrawn: true })
     .where(and(eq(outages.serviceId, serviceId), eq(outages.id, id), sql`${outages.state} <> 'dismissed'`)).returning({ id: outages.id })
   if (withdrawn.length > 0) await insertEvent({ orm }, { serviceId, outageId: id, at, type: 'dismissed', state: 'dismissed', actor, text })
+  return withdrawn.length > 0
 }
 
 /** Adds one entry that is not the detector's to an outage's timeline. */

@@ -7,6 +7,7 @@ const LESS: Record<string, string> = {
   // What was said stays said.
   audit_log: 'select, insert',
   outage_events: 'select, insert',
+  vendor_words: 'select, insert',
   migrations: 'select',
   retention: 'select',
   installation: 'select, insert',

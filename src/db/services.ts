@@ -1,9 +1,9 @@
 // The catalog: what there is to report about.
-import { and, eq, sql } from 'drizzle-orm'
+import { and, eq, getTableColumns, sql } from 'drizzle-orm'
 import { catalog as seed, type Catalog as Seed } from './catalog.ts'
 import { transact, type Database, type Db } from './client.ts'
 import { requestRejudge } from './detector.ts'
-import { components, deviceClasses, fallbacks, services, symptoms, workarounds } from './tables.ts'
+import { components, dependencies, deviceClasses, fallbacks, services, sourcePages, sources, symptoms, workarounds } from './tables.ts'
 
 /** A thing people can name: by its slug in the API, by its name on a page. */
 export interface Named {
@@ -15,6 +15,9 @@ export interface Named {
 
 /** What people can do meanwhile; `deviceClass` null: on every kind of device. */
 export type Workaround = Omit<typeof workarounds.$inferSelect, 'serviceId'>
+
+/** A vendor's page that tells of the service; `stale`: its last reading failed, what we hold of it is older than the page. */
+export type Source = Omit<typeof sources.$inferSelect, 'serviceId'> & { stale: boolean }
 
 /** One service with all that the catalog says of it. */
 export interface Service extends Named {
@@ -33,6 +36,10 @@ export interface Service extends Named {
   fallbacks: { deviceClass: string, fallback: string | null }[]
   /** Newest first. */
   workarounds: Workaround[]
+  /** Ids of the services that it needs to work, as far as is publicly known. */
+  dependsOn: number[]
+  /** Newest first. */
+  sources: Source[]
 }
 
 /** The whole catalog at one moment, ascending by slug; what is retired included. */
@@ -48,6 +55,10 @@ export async function readCatalog ({ orm }: Db): Promise<Catalog> {
   const componentRows = await orm.select().from(components).orderBy(sql`slug collate "C"`)
   const fallbackRows = await orm.select().from(fallbacks).orderBy(sql`device_class collate "C"`)
   const workaroundRows = await orm.select().from(workarounds).orderBy(sql`created_at desc, id desc`)
+  const dependencyRows = await orm.select().from(dependencies).orderBy(dependencies.dependsOnId)
+  const sourceRows = await orm.select({ ...getTableColumns(sources), failures: sourcePages.failures }).from(sources)
+    .leftJoin(sourcePages, and(eq(sourcePages.url, sources.url), eq(sourcePages.format, sources.format)))
+    .orderBy(sql`${sources.createdAt} desc, ${sources.id} desc`)
   const deviceClassRows = await orm.select().from(deviceClasses).orderBy(sql`slug collate "C"`)
   const symptomRows = await orm.select().from(symptoms).orderBy(sql`slug collate "C"`)
   return {
@@ -56,7 +67,10 @@ export async function readCatalog ({ orm }: Db): Promise<Catalog> {
       components: componentRows.filter(({ serviceId }) => serviceId === service.id).map(({ slug, name, retiredAt }) => ({ slug, name, retiredAt })),
       fallbacks: fallbackRows.filter(({ serviceId }) => serviceId === service.id)
         .map(({ deviceClass, fallback }) => ({ deviceClass, fallback })),
-      workarounds: workaroundRows.filter(({ serviceId }) => serviceId === service.id)
+      workarounds: workaroundRows.filter(({ serviceId }) => serviceId === service.id),
+      dependsOn: dependencyRows.filter(({ serviceId }) => serviceId === service.id).map(({ dependsOnId }) => dependsOnId),
+      sources: sourceRows.filter(({ serviceId }) => serviceId === service.id)
+        .map(({ serviceId, failures, ...source }) => ({ ...source, stale: source.enabled && (failures ?? 0) > 0 }))
     }])),
     deviceClasses: new Map(deviceClassRows.map(row => [row.slug, row])),
     symptoms: new Map(symptomRows.map(row => [row.slug, row]))

@@ -2,7 +2,9 @@
 import {
   bigint, boolean, customType, date, doublePrecision, integer, json, pgTable, smallint, text, timestamp, uuid
 } from 'drizzle-orm/pg-core'
-import type { Actor, CommentState, EventType, ModerationAction, OutageState, RulingType, TokenScope } from '../core/vocabulary.ts'
+import type {
+  Actor, CommentState, DeliveryState, EventType, ModerationAction, NewsType, OfficialStatus, OutageState, RulingType, SourceFormat, TokenScope
+} from '../core/vocabulary.ts'
 import type { DetectorState, Estimate, HourExpectation, Reading } from '../core/detector.ts'
 
 const bytea = customType<{ data: Buffer }>({ dataType: () => 'bytea' })
@@ -140,7 +142,8 @@ export const outages = pgTable('outages', {
   retrospective: boolean('retrospective').notNull(),
   affectedShare: json('affected_share').$type<Estimate>(),
   mergedInto: uuid('merged_into'),
-  withdrawn: boolean('withdrawn').notNull().default(false)
+  withdrawn: boolean('withdrawn').notNull().default(false),
+  disputedSince: instant('disputed_since')
 })
 
 export const outageEvents = pgTable('outage_events', {
@@ -262,7 +265,107 @@ export const acknowledgements = pgTable('acknowledgements', {
   publishedAt: instant('published_at').notNull(),
   url: text('url'),
   text: text('text'),
-  createdAt: instant('created_at').notNull()
+  createdAt: instant('created_at').notNull(),
+  sourceId: uuid('source_id'),
+  incident: text('incident')
 })
 
 export const spentProofs = pgTable('spent_proofs', { proof: bytea('proof').primaryKey(), expiresAt: instant('expires_at').notNull() })
+
+export const sources = pgTable('sources', {
+  id: uuid('id').primaryKey(),
+  serviceId: integer('service_id').notNull(),
+  format: text('format').$type<SourceFormat>().notNull(),
+  url: text('url').notNull(),
+  names: text('names').array().notNull().default([]),
+  enabled: boolean('enabled').notNull().default(false),
+  createdAt: instant('created_at').notNull(),
+  retiredAt: instant('retired_at')
+})
+
+export const sourcePages = pgTable('source_pages', {
+  url: text('url').notNull(),
+  format: text('format').$type<SourceFormat>().notNull(),
+  etag: text('etag'),
+  lastModified: text('last_modified'),
+  readAt: instant('read_at'),
+  updatedAt: instant('updated_at'),
+  failures: integer('failures').notNull().default(0),
+  error: text('error')
+})
+
+export const vendorWords = pgTable('vendor_words', {
+  serviceId: integer('service_id').notNull(),
+  id: uuid('id').notNull(),
+  sourceId: uuid('source_id').notNull(),
+  incident: text('incident').notNull(),
+  status: text('status').$type<OfficialStatus>().notNull(),
+  components: text('components').array().notNull(),
+  title: text('title').notNull(),
+  text: text('text').notNull(),
+  url: text('url'),
+  publishedAt: instant('published_at').notNull(),
+  seenAt: instant('seen_at').notNull(),
+  digest: text('digest').notNull()
+})
+
+export const dependencies = pgTable('dependencies', {
+  serviceId: integer('service_id').notNull(),
+  dependsOnId: integer('depends_on_id').notNull()
+})
+
+export const outbox = pgTable('outbox', {
+  number: bigint('number', { mode: 'number' }).primaryKey(),
+  id: uuid('id').notNull(),
+  at: instant('at').notNull(),
+  writtenAt: instant('written_at').notNull().defaultNow(),
+  type: text('type').$type<NewsType>().notNull(),
+  serviceId: integer('service_id').notNull(),
+  outageId: uuid('outage_id').notNull(),
+  data: json('data').notNull()
+})
+
+export const outboxHead = pgTable('outbox_head', {
+  one: boolean('one').primaryKey(),
+  number: bigint('number', { mode: 'number' }).notNull()
+})
+
+export const webhooks = pgTable('webhooks', {
+  id: uuid('id').primaryKey(),
+  url: text('url').notNull(),
+  events: text('events').array().$type<NewsType[]>().notNull(),
+  services: text('services').array(),
+  secret: text('secret').notNull(),
+  previousSecret: text('previous_secret'),
+  previousUntil: instant('previous_until'),
+  enabled: boolean('enabled').notNull(),
+  disabledReason: text('disabled_reason'),
+  createdAt: instant('created_at').notNull(),
+  retiredAt: instant('retired_at'),
+  outboxNumber: bigint('outbox_number', { mode: 'number' }).notNull()
+})
+
+export const deliveries = pgTable('deliveries', {
+  webhookId: uuid('webhook_id').notNull(),
+  number: bigint('number', { mode: 'number' }).notNull(),
+  serviceId: integer('service_id').notNull(),
+  outageId: uuid('outage_id').notNull(),
+  type: text('type').$type<NewsType>().notNull(),
+  messageId: uuid('message_id').notNull(),
+  body: text('body').notNull(),
+  state: text('state').$type<DeliveryState>().notNull(),
+  attempts: integer('attempts').notNull().default(0),
+  nextAt: instant('next_at'),
+  createdAt: instant('created_at').notNull(),
+  endedAt: instant('ended_at')
+})
+
+export const deliveryAttempts = pgTable('delivery_attempts', {
+  webhookId: uuid('webhook_id').notNull(),
+  number: bigint('number', { mode: 'number' }).notNull(),
+  attempt: integer('attempt').notNull(),
+  at: instant('at').notNull(),
+  status: integer('status'),
+  error: text('error'),
+  tookMs: integer('took_ms').notNull()
+})

@@ -8,6 +8,7 @@ import { insertAcknowledgement, readAcknowledgements, type Acknowledgement as Ac
 import { recordAudit } from '../db/audit.ts'
 import { transact, type Database, type Db } from '../db/client.ts'
 import { findOutage, insertEvent, readOutagesWithin } from '../db/outages.ts'
+import { announce } from '../db/outbox.ts'
 import type { Catalog } from '../db/services.ts'
 import { findNamed, namesOf, oneLine, WebAddress } from './admin.ts'
 import { at, At, Instant, pageOf, PageQuery, pageRows, readPlace, Slug, type Routes } from './schemas.ts'
@@ -76,7 +77,9 @@ export const acknowledgements: Routes<{ db: Database, catalog: () => Catalog, cl
         publishedAt: body.published_at,
         url: body.url ?? null,
         text: body.text ?? null,
-        createdAt: now
+        createdAt: now,
+        sourceId: null,
+        incident: null
       }
       await insertAcknowledgement(tx, row)
       if (outage !== undefined) {
@@ -92,6 +95,7 @@ export const acknowledgements: Routes<{ db: Database, catalog: () => Catalog, cl
       }
       const described = describe(row, body.service)
       await recordAudit(tx, { actor, action: 'acknowledgement.create', target: `acknowledgement/${row.id}`, after: described }, now)
+      if (outage !== undefined) await announce(tx, [{ type: 'outage.acknowledged', serviceId: service.id, outageId: outage.id, at: now }])
       return described
     })
     return reply.code(201).send(described)

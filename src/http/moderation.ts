@@ -3,6 +3,7 @@ import { v7 as uuid7 } from 'uuid'
 import { z } from 'zod'
 import { Fault } from '../core/faults.ts'
 import { INTERVAL_MS } from '../core/reports.ts'
+import { tellOutageRef } from '../core/telling.ts'
 import type { Clock } from '../core/time.ts'
 import { MODERATION_ACTIONS } from '../core/vocabulary.ts'
 import { recordAudit } from '../db/audit.ts'
@@ -13,10 +14,11 @@ import {
   restoreOutages, takeBack, type Meant, type Selection, type StoredAction
 } from '../db/moderation.ts'
 import { insertEvent, type Outage } from '../db/outages.ts'
+import { announce } from '../db/outbox.ts'
 import type { Catalog, Service } from '../db/services.ts'
 import { recountAll, sumMinutes } from '../db/windows.ts'
 import { findNamed, Reason } from './admin.ts'
-import { describeOutageRef, OutageRef } from './outages.ts'
+import { OutageRef } from './outages.ts'
 import { FilterMembers, filterOf } from './raw-reports.ts'
 import { at, At, atOrNull, Instant, pageOf, PageQuery, pageRows, readPlace, Slug, Tally, type Routes } from './schemas.ts'
 
@@ -102,7 +104,7 @@ export const moderation: Routes<{ db: Database, catalog: () => Catalog, clock: C
       kept.push(...await keepOutages(tx, serviceId, told.before.map(outage => outage.id)))
       await requestRejudge(tx, serviceId, clock.now(), first)
     }
-    const refs = (rows: Outage[]) => rows.map(row => describeOutageRef(row, services.get(row.serviceId)!.slug))
+    const refs = (rows: Outage[]) => rows.map(row => tellOutageRef(row, services.get(row.serviceId)!.slug))
     return {
       result: {
         matched: meant.length,
@@ -198,12 +200,14 @@ export const moderation: Routes<{ db: Database, catalog: () => Catalog, clock: C
     if (later.length > 0) throw new Fault('conflict', `Later actions touched some of the same reports; revert them first: ${later.join(', ')}.`)
     const rows = await takeBack(tx, before, now)
     await recountAll(tx)
-    for (const { serviceId, id: outageId, state } of await restoreOutages(tx, before.keptOutages as string[])) {
+    const restored = await restoreOutages(tx, before.keptOutages as string[])
+    for (const { serviceId, id: outageId, state } of restored) {
       await insertEvent(tx, { serviceId, outageId, at: now, type: 'updated', state, actor: 'moderator', text: 'A moderator took back an earlier decision on reports; this stands as it did before.' })
     }
     for (const [serviceId, [first]] of minutesOf(rows)) await requestRejudge(tx, serviceId, now, first)
     const after = describeAction({ ...before, revertedAt: now })
     await recordAudit(tx, { actor, action: 'moderation.revert', target: `moderation/${id}`, before: describeAction(before), after, reason: body?.reason ?? null }, now)
+    await announce(tx, restored.map(({ serviceId, id: outageId }) => ({ type: 'outage.updated', serviceId, outageId, at: now })))
     return after
   }))
 }

@@ -1,15 +1,14 @@
 // Outages with their timelines, as the API tells them.
 import { z } from 'zod'
-import { leadTime } from '../core/acknowledgements.ts'
-import type { Reading as CoreReading } from '../core/detector.ts'
 import { Fault } from '../core/faults.ts'
+import { tellEvent, tellOutage } from '../core/telling.ts'
 import { ACTORS, ALL, EVENT_TYPES, OUTAGE_STATES } from '../core/vocabulary.ts'
-import { readFirstAcknowledgements, type Acknowledgement } from '../db/acknowledgements.ts'
 import type { Db } from '../db/client.ts'
-import { findOutage, readMerged, readOutageEvents, readOutages, type Outage as OutageRow, type OutageEvent } from '../db/outages.ts'
+import { findOutage, readOutageEvents, readOutages, type Outage as OutageRow } from '../db/outages.ts'
+import { readBeside } from '../db/related.ts'
 import type { Catalog, Service } from '../db/services.ts'
-import { at, At, atOrNull, BRIEFLY, checkDeviceClass, DeviceClassQuery, Instant, pageOf, PageQuery, pageRows, readPlace, Slug, type Routes } from './schemas.ts'
-import { tellWorkarounds, Workaround } from './workarounds.ts'
+import { At, BRIEFLY, checkDeviceClass, DeviceClassQuery, Instant, pageOf, PageQuery, pageRows, readPlace, Slug, type Routes } from './schemas.ts'
+import { Workaround } from './workarounds.ts'
 
 export const OutageRef = z.object({
   id: z.uuid(),
@@ -55,27 +54,14 @@ export const OutageItem = OutageRef.extend({
   })).describe('Those without a fallback first'),
   acknowledgement: z.object({ source: z.string(), published_at: At, url: z.string().nullable() }).nullable(),
   lead_time_s: z.int().nullable().describe('acknowledgement − detection; positive: we were first'),
-  disputed: z.boolean(),
+  disputed: z.boolean().describe('The vendor says that it works, and people say that it does not'),
   retrospective: z.boolean().describe('Found in imported history'),
   cause: z.string().nullable(),
-  related: z.array(z.uuid()).describe('Those that a moderator merged with it'),
+  related: z.array(z.uuid()).describe('Outages of other services that began together with it, without a claim about the cause, and those that a moderator merged with it'),
   workarounds: z.array(Workaround)
 }).meta({ id: 'OutageItem' })
 
 export const Outage = OutageItem.extend({ timeline: z.array(TimelineEntry) }).meta({ id: 'Outage' })
-
-/** An outage in few words. */
-export function describeOutageRef (row: OutageRow, service: string): z.infer<typeof OutageRef> {
-  return {
-    id: row.id,
-    service,
-    state: row.state,
-    scope: { region: row.region, device_class: row.deviceClass },
-    onset_at: at(row.onsetAt),
-    detected_at: at(row.detectedAt),
-    severity: Math.max(1, row.severity)
-  }
-}
 
 /** The service that an outage is of. */
 export function serviceOf ({ services }: Catalog, { serviceId }: OutageRow): Service {
@@ -88,56 +74,10 @@ export function stateSince (row: OutageRow): number {
   return (since[row.state] ?? row.detectedAt).getTime()
 }
 
-/** What others than the detector said of some outages, by outage. */
-interface Beside { acknowledgements: Map<string, Acknowledgement>, merged: Map<string, string[]> }
-
-async function readBeside (db: Db, rows: readonly OutageRow[]): Promise<Beside> {
-  const [acknowledgements, merged] = await Promise.all([readFirstAcknowledgements(db, rows), readMerged(db, rows)])
-  return { acknowledgements, merged }
-}
-
 /** One outage as the API tells it whole. */
 export async function readWhole (db: Db, row: OutageRow, catalog: Catalog, deviceClass: string = ALL): Promise<z.infer<typeof Outage>> {
-  const [beside, events] = await Promise.all([readBeside(db, [row]), readOutageEvents(db, row.serviceId, [row.id])])
-  return { ...describeOutage(row, beside, catalog, deviceClass), timeline: events.map(describeEvent) }
-}
-
-function describeOutage (row: OutageRow, { acknowledgements, merged }: Beside, catalog: Catalog, deviceClass: string): z.infer<typeof OutageItem> {
-  const service = serviceOf(catalog, row)
-  const acknowledgement = acknowledgements.get(row.id)
-  const fallbacks = new Map(service.fallbacks.map(({ deviceClass, fallback }) => [deviceClass, fallback]))
-  return {
-    ...describeOutageRef(row, service.slug),
-    onset_interval: { from: at(row.onsetFrom), to: at(row.onsetTo) },
-    confirmed_at: atOrNull(row.confirmedAt),
-    recovering_at: atOrNull(row.recoveringAt),
-    resolved_at: atOrNull(row.resolvedAt),
-    dismissed_at: atOrNull(row.dismissedAt),
-    peak: { start: at(row.peakStart), down: row.peakDown, expected_down: row.peakExpected },
-    affected_share: row.affectedShare,
-    device_impact: row.deviceImpact
-      .map(({ deviceClass, down, expectedDown }) => ({
-        device_class: deviceClass, down, expected_down: expectedDown, fallback: fallbacks.get(deviceClass) ?? null
-      }))
-      .sort((a, b) => Number(a.fallback !== null) - Number(b.fallback !== null) || b.down - a.down),
-    acknowledgement: acknowledgement === undefined
-      ? null
-      : { source: acknowledgement.source, published_at: at(acknowledgement.publishedAt), url: acknowledgement.url },
-    lead_time_s: acknowledgement === undefined ? null : leadTime(acknowledgement.publishedAt.getTime(), row.detectedAt.getTime()),
-    disputed: false,
-    retrospective: row.retrospective,
-    cause: null,
-    related: merged.get(row.id) ?? [],
-    workarounds: tellWorkarounds(catalog, service, deviceClass)
-  }
-}
-
-function describeEvent ({ id, at: instant, type, state, actor, text, reading }: OutageEvent): z.infer<typeof TimelineEntry> {
-  return { id, at: at(instant), type, state, actor, text, reading: reading === null ? null : describeReading(reading) }
-}
-
-function describeReading ({ since, networks = null, ...reading }: CoreReading & { networks?: number | null }): z.infer<typeof Reading> {
-  return { ...reading, since: at(new Date(since)), networks }
+  const [beside, events] = await Promise.all([readBeside(db, [row], catalog), readOutageEvents(db, row.serviceId, [row.id])])
+  return { ...tellOutage(row, beside.get(row.id)!, serviceOf(catalog, row), catalog.deviceClasses, deviceClass), timeline: events.map(tellEvent) }
 }
 
 const ListQuery = z.strictObject({
@@ -173,8 +113,9 @@ export const outages: Routes<{ db: Db, catalog: () => Catalog }> = async (app, {
       before: readPlace(query.cursor)
     }, query.limit + 1)
     reply.header('cache-control', BRIEFLY)
-    const beside = await readBeside(db, rows)
-    return pageRows(rows, query.limit, row => [row.detectedAt.toISOString(), row.id], row => describeOutage(row, beside, catalog(), ALL))
+    const known = catalog()
+    const beside = await readBeside(db, rows, known)
+    return pageRows(rows, query.limit, row => [row.detectedAt.toISOString(), row.id], row => tellOutage(row, beside.get(row.id)!, serviceOf(known, row), known.deviceClasses))
   })
 
   const check = (query: z.infer<typeof OneQuery>) => { checkDeviceClass(catalog(), query.device_class) }

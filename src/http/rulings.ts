@@ -2,15 +2,17 @@
 import { z } from 'zod'
 import { Fault } from '../core/faults.ts'
 import { openByWord } from '../core/outages.ts'
+import { tellOutageRef } from '../core/telling.ts'
 import { DAY_MS, type Clock } from '../core/time.ts'
-import { ALL, OPEN_OUTAGE_STATES, type EventType, type OutageState } from '../core/vocabulary.ts'
+import { ALL, OPEN_OUTAGE_STATES, type EventType, type NewsType, type OutageState } from '../core/vocabulary.ts'
 import { recordAudit } from '../db/audit.ts'
 import { transact, type Database, type Db } from '../db/client.ts'
 import { findOutage, insertEvent, outageId, readOpenOutages, updateOutage, upsertOutage, type Outage as OutageRow } from '../db/outages.ts'
+import { announce, type Change } from '../db/outbox.ts'
 import { insertRuling } from '../db/rulings.ts'
 import type { Catalog } from '../db/services.ts'
 import { findNamed, Reason } from './admin.ts'
-import { describeOutageRef, Outage, readWhole, serviceOf } from './outages.ts'
+import { Outage, readWhole, serviceOf } from './outages.ts'
 import { DeviceClassQuery, Instant, RegionQuery, Slug, type Routes } from './schemas.ts'
 
 /** An outage may be said to have begun this long ago: as long as minutes are kept, ms. */
@@ -62,7 +64,8 @@ export const rulings: Routes<{ db: Database, catalog: () => Catalog, clock: Cloc
       await upsertOutage(tx, serviceId, id, figures, [], false)
       const opened = (await findOutage(tx, id))!
       await note(tx, opened, 'confirmed', new Date(figures.confirmedAt!), `A moderator recorded this outage: ${body.reason}`)
-      await recordAudit(tx, { actor, action: 'outage.open', target: `outage/${id}`, after: describeOutageRef(opened, body.service), reason: body.reason }, now)
+      await recordAudit(tx, { actor, action: 'outage.open', target: `outage/${id}`, after: tellOutageRef(opened, body.service), reason: body.reason }, now)
+      await announce(tx, [newsOf(opened, 'outage.confirmed', new Date(figures.confirmedAt!))])
       return opened
     })
     return reply.code(201).send(await tell(row))
@@ -77,8 +80,9 @@ export const rulings: Routes<{ db: Database, catalog: () => Catalog, clock: Cloc
       const after = await updateOutage(tx, row, { state: to, [column]: at })
       await note(tx, after, to as EventType, at, `A moderator ${done} this: ${reason}`)
       await recordAudit(tx, {
-        actor, action: `outage.${word}`, target: `outage/${id}`, before: describeOutageRef(row, slugOf(row)), after: describeOutageRef(after, slugOf(row)), reason
+        actor, action: `outage.${word}`, target: `outage/${id}`, before: tellOutageRef(row, slugOf(row)), after: tellOutageRef(after, slugOf(row)), reason
       }, clock.now())
+      await announce(tx, [newsOf(after, `outage.${to}`, at)])
       return after
     })))
   }
@@ -105,7 +109,8 @@ export const rulings: Routes<{ db: Database, catalog: () => Catalog, clock: Cloc
     const after = await updateOutage(tx, row, { state: 'dismissed', dismissedAt: at, mergedInto: into })
     await note(tx, after, 'merged', at, `A moderator merged this into the outage of ${other.onsetAt.toISOString().slice(0, 16)}Z: ${reason}`)
     await note(tx, other, 'merged', now, `A moderator merged the outage of ${row.onsetAt.toISOString().slice(0, 16)}Z into this: ${reason}`)
-    await recordAudit(tx, { actor, action: 'outage.merge', target: `outage/${id}`, before: describeOutageRef(row, slugOf(row)), after: { ...describeOutageRef(after, slugOf(row)), into }, reason }, now)
+    await recordAudit(tx, { actor, action: 'outage.merge', target: `outage/${id}`, before: tellOutageRef(row, slugOf(row)), after: { ...tellOutageRef(after, slugOf(row)), into }, reason }, now)
+    await announce(tx, [newsOf(after, 'outage.dismissed', at), newsOf(other, 'outage.updated', now)])
     return after
   })))
 
@@ -115,6 +120,7 @@ export const rulings: Routes<{ db: Database, catalog: () => Catalog, clock: Cloc
     const row = existing(await findOutage(tx, id))
     await note(tx, row, 'annotated', clock.now(), `A moderator notes: ${reason}`)
     await recordAudit(tx, { actor, action: 'outage.annotate', target: `outage/${id}`, reason }, clock.now())
+    await announce(tx, [newsOf(row, 'outage.updated', clock.now())])
     return row
   })))
 }
@@ -137,6 +143,10 @@ async function hold (tx: Db, id: string, type: Word, refuse: (row: OutageRow) =>
 function existing (row: OutageRow | undefined): OutageRow {
   if (row === undefined) throw new Fault('not-found', 'No outage has this id; GET /v1/outages lists them.')
   return row
+}
+
+function newsOf ({ serviceId, id }: OutageRow, type: NewsType, at: Date): Change {
+  return { type, serviceId, outageId: id, at }
 }
 
 async function note (tx: Db, { serviceId, id, state }: OutageRow, type: EventType, at: Date, text: string): Promise<void> {

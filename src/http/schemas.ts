@@ -7,6 +7,8 @@ import { ALL } from '../core/vocabulary.ts'
 import type { Place } from '../db/pages.ts'
 import type { Catalog } from '../db/services.ts'
 
+export { at, atOrNull } from '../core/time.ts'
+
 /** The routes of one noun; what they need comes as options. */
 export type Routes<Options extends object> = FastifyPluginAsyncZod<Options>
 
@@ -20,16 +22,6 @@ export const Instant = z.iso.datetime({ message: 'Expected an RFC 3339 instant i
 
 /** An instant in an answer. */
 export const At = z.iso.datetime()
-
-/** An instant as it is answered: to the second, unless it has a fraction. */
-export function at (instant: Date): string {
-  return instant.toISOString().replace('.000Z', 'Z')
-}
-
-/** The same, for those that may be missing. */
-export function atOrNull (instant: Date | null): string | null {
-  return instant === null ? null : at(instant)
-}
 
 /** An ISO 3166 code, whose deeper levels stand for the first. */
 export const Region = z.string().max(10).transform(readRegion)

@@ -4,6 +4,7 @@ import { ratioOf, sumExpectation } from '../core/curves.ts'
 import { Fault } from '../core/faults.ts'
 import { freshMs, freshnessOf, stateOf } from '../core/summaries.ts'
 import { DAY_MS, floorTo, HOUR_MS, MINUTE_MS, type Clock } from '../core/time.ts'
+import { tellOutageRef, tellWorkarounds } from '../core/telling.ts'
 import { SERVICE_STATES } from '../core/vocabulary.ts'
 import { readServiceBaselines } from '../db/baselines.ts'
 import type { Db } from '../db/client.ts'
@@ -12,9 +13,9 @@ import { readLastEnds, readOpenOutages } from '../db/outages.ts'
 import type { Catalog, Service } from '../db/services.ts'
 import { readWatched } from '../db/watched.ts'
 import { readServiceTallies, readSpeakingServices } from '../db/windows.ts'
-import { describeOutageRef, OutageRef, stateSince } from './outages.ts'
+import { OutageRef, stateSince } from './outages.ts'
 import { at, At, BRIEFLY, checkDeviceClass, DeviceClassQuery, PageQuery, pageOf, pageThrough, ServicePath, Slug, Tally, type Routes } from './schemas.ts'
-import { tellWorkarounds, Workaround } from './workarounds.ts'
+import { Workaround } from './workarounds.ts'
 
 const Named = z.object({ slug: Slug, name: z.string() })
 
@@ -154,7 +155,7 @@ async function readSummaries (db: Db, catalog: Catalog, speaking: ReadonlySet<nu
       state,
       since: since === null ? null : at(new Date(since)),
       window: { start: at(new Date(start)), end: at(new Date(end)), ...total, expected_down: expected, upper_down: upper, ratio: ratioOf(within, expected) },
-      outages: outages.map(outage => describeOutageRef(outage, service.slug)),
+      outages: outages.map(outage => tellOutageRef(outage, service.slug)),
       official: { status: 'unknown', said_at: null, checked_at: null, source: null, url: null },
       disputed: false,
       disputed_since: null,
@@ -202,7 +203,7 @@ export const services: Routes<{ summaries: Summaries, catalog: () => Catalog }> 
     const page = pageThrough(list.filter(({ slug }) => known.services.get(slug)?.retiredAt === null), ({ slug }) => slug, query)
     return {
       ...page,
-      items: page.items.map(item => ({ ...item, workarounds: tellWorkarounds(known, known.services.get(item.slug)!, query.device_class) }))
+      items: page.items.map(item => ({ ...item, workarounds: tellWorkarounds(known.services.get(item.slug)!, known.deviceClasses, query.device_class) }))
     }
   })
 
@@ -215,6 +216,6 @@ export const services: Routes<{ summaries: Summaries, catalog: () => Catalog }> 
     reply.header('cache-control', BRIEFLY)
     const summary = (await summaries.read()).find(({ slug }) => slug === params.service)
     const known = catalog()
-    return { ...summary!, workarounds: tellWorkarounds(known, findService(known, params.service), query.device_class) }
+    return { ...summary!, workarounds: tellWorkarounds(findService(known, params.service), known.deviceClasses, query.device_class) }
   })
 }

@@ -2,31 +2,12 @@
 import { v7 as uuid7 } from 'uuid'
 import { z } from 'zod'
 import { Fault } from '../core/faults.ts'
-import { ALL } from '../core/vocabulary.ts'
-import { insertWorkaround, updateWorkaround, type Catalog, type Service } from '../db/services.ts'
+import { insertWorkaround, updateWorkaround, type Catalog } from '../db/services.ts'
 import { findNamed, oneLine, WebAddress } from './admin.ts'
 import { editThings, RetiredMembers, tellRetired, type EditOptions } from './editing.ts'
 import { at, At, Slug, type Routes } from './schemas.ts'
 
 export const Workaround = z.object({ device_class: z.string().nullable(), title: z.string(), url: z.string().nullable() })
-
-/**
- * A service's workarounds for one kind of device, or for all; first those for devices that have no fallback, then those
- * that help on any, newest first.
- */
-export function tellWorkarounds (
-  { deviceClasses }: Catalog, { fallbacks, workarounds }: Service, deviceClass: string
-): z.infer<typeof Workaround>[] {
-  const rank = (slug: string | null) => {
-    const known = fallbacks.find(fallback => fallback.deviceClass === slug)
-    return known === undefined ? 1 : known.fallback === null ? 0 : 2
-  }
-  return workarounds
-    .filter(({ deviceClass: slug, retiredAt }) => retiredAt === null &&
-      (slug === null || (deviceClasses.get(slug)?.retiredAt === null && (deviceClass === ALL || slug === deviceClass))))
-    .sort((a, b) => rank(a.deviceClass) - rank(b.deviceClass))
-    .map(({ deviceClass: slug, title, url }) => ({ device_class: slug, title, url }))
-}
 
 const Body = z.strictObject({
   service: Slug,

@@ -15,6 +15,7 @@ import {
   type Checkpoint, type Withheld
 } from '../db/detector.ts'
 import { insertOutageEvents, outageId, readOpenOutages, upsertOutage } from '../db/outages.ts'
+import { announce, newsOf, type Change } from '../db/outbox.ts'
 import { countNetworks } from '../db/reports.ts'
 import { readRulings, type StoredRuling } from '../db/rulings.ts'
 import { readCatalog, type Service } from '../db/services.ts'
@@ -259,18 +260,26 @@ async function writeFindings (tx: Db, judging: Judging, findings: Findings, from
   if ((await readRulings(tx, from, to - 1)).length !== findings.rulings) return false
   if (findings.withheld.length > 0) await insertWithheld(tx, findings.withheld)
   await upsertBaselines(tx, findings.expectations)
+  const changes: Change[] = []
   for (const [serviceId, found] of findings.found) {
     for (const { figures, transitions, networks } of found) {
       const id = judging.openOutages.get(serviceId) ?? outageId(figures.detectedAt)
       await upsertOutage(tx, serviceId, id, figures, await readDeviceImpact(tx, serviceId, figures, to), false)
       await insertOutageEvents(tx, serviceId, id, transitions, networks)
+      changes.push(...changesOf(serviceId, id, transitions))
       if (isClosed(figures.state)) judging.openOutages.delete(serviceId)
       else judging.openOutages.set(serviceId, id)
     }
   }
   await upsertCheckpoints(tx, findings.checkpoints)
   if (to % HOUR_MS === 0) await pruneCheckpoints(tx, to)
+  await announce(tx, changes)
   return true
+}
+
+/** What listeners are told of the detector's steps. */
+export function changesOf (serviceId: number, outageId: string, transitions: readonly Transition[]): Change[] {
+  return transitions.map(({ type, state, at }) => ({ type: newsOf(type), serviceId, outageId, at: new Date(at), state }))
 }
 
 export function isClosed (state: OutageState): boolean {

@@ -10,9 +10,10 @@ import {
   type Checkpoint, type Rejudge
 } from '../db/detector.ts'
 import { insertEvent, insertOutageEvents, outageId, readOutagesSince, stands, upsertOutage, withdrawOutage, type Outage } from '../db/outages.ts'
+import { announce, type Change } from '../db/outbox.ts'
 import { readRulings } from '../db/rulings.ts'
 import type { Service } from '../db/services.ts'
-import { groupRulings, isClosed, judgeWindow, readChunk, readDeviceImpact, type Found, type Judged, type Judging } from './detect.ts'
+import { changesOf, groupRulings, isClosed, judgeWindow, readChunk, readDeviceImpact, type Found, type Judged, type Judging } from './detect.ts'
 
 const UPDATED = 'A moderator took reports out or put some back; judged again, this is what the others say.'
 const WITHDRAWN = 'A moderator took reports out; judged again, the others do not stand out.'
@@ -131,16 +132,26 @@ export async function tellAgain (tx: Db, serviceId: number, { since, judged, che
     if (row !== undefined) rows.splice(rows.indexOf(row), 1)
     if (row === undefined || !isSettled(row)) pairs.push({ found, row })
   }
-  for (const row of rows) await withdrawOutage(tx, row, at, 'moderator', WITHDRAWN)
+  const changes: Change[] = []
+  for (const row of rows) {
+    const withdrawn = await withdrawOutage(tx, row, at, 'moderator', WITHDRAWN)
+    if (withdrawn) changes.push({ type: 'outage.dismissed', serviceId, outageId: row.id, at })
+  }
   let openOutage: string | undefined
   for (const { found: { figures, transitions, networks }, row } of pairs) {
     const id = row?.id ?? outageId(figures.detectedAt)
     if (!isClosed(figures.state)) openOutage = id
     if (row !== undefined && stands(row, figures)) continue
     await upsertOutage(tx, serviceId, id, figures, await readDeviceImpact(tx, serviceId, figures, judgedUntil), false)
-    if (row === undefined) await insertOutageEvents(tx, serviceId, id, transitions, networks)
-    else await insertEvent(tx, { serviceId, outageId: id, at, type: 'updated', state: figures.state, actor: 'moderator', text: UPDATED })
+    if (row === undefined) {
+      await insertOutageEvents(tx, serviceId, id, transitions, networks)
+      changes.push(...changesOf(serviceId, id, transitions))
+    } else {
+      await insertEvent(tx, { serviceId, outageId: id, at, type: 'updated', state: figures.state, actor: 'moderator', text: UPDATED })
+      changes.push({ type: 'outage.updated', serviceId, outageId: id, at })
+    }
   }
+  await announce(tx, changes)
   return openOutage
 }
 
