@@ -37,6 +37,7 @@ const Environment = z.object({
   RETENTION_DAYS: z.coerce.number(DAYS).int(DAYS).min(1, DAYS).max(35, DAYS).default(30),
   PUBLIC_URL: z.url({ protocol: /^https?$/, error: 'expected the address that people use, such as https://status.example.org' })
     .transform(url => url.replace(/\/+$/, '')).optional(),
+  ALLOW_PRIVATE_TARGETS: z.enum(['0', '1']).default('0'),
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info')
 }).refine(env => env.DATABASE_OWNER_URL === undefined || env.DATABASE_URL !== undefined, {
   path: ['DATABASE_OWNER_URL'], message: 'goes with DATABASE_URL, the same database as the role of the service'
@@ -52,6 +53,7 @@ const Environment = z.object({
   geoMmdb: env.GEO_MMDB,
   retentionDays: env.RETENTION_DAYS,
   publicUrl: env.PUBLIC_URL,
+  allowPrivateTargets: env.ALLOW_PRIVATE_TARGETS === '1',
   logLevel: env.LOG_LEVEL
 }))
 
