@@ -32,6 +32,17 @@ t.test('after an end or three days of silence AWS speaks of something else, and 
   t.strictSame(ids(aws(FIRST, 'Service disruption: a'), aws(FIRST + 60, 'Service disruption: a', 'ec2-us-east-1')), [`ec2-us-east-1_${FIRST + 60}:1`, `s3-us-east-1_${FIRST}:1`])
 })
 
+t.test('AWS is dated by pubDate, and by the second in its guid where that is missing', async t => {
+  const id = `https://status.aws.amazon.com/#s3-us-east-1_${FIRST}`
+  t.equal(only(readFeed(rss(item(id, 'Service disruption: a', 'Tue, 30 Jul 2024 12:10:00 GMT')))).words[0]!.publishedAt, Date.UTC(2024, 6, 30, 12, 10))
+  t.equal(only(readFeed(rss(item(id, 'Service disruption: a', null)))).words[0]!.publishedAt, FIRST * 1_000)
+})
+
+t.test('the address of an Atom entry is its alternate, wherever that stands', async t => {
+  const links = '<link rel="self" href="https://x.example/self"/><link rel="alternate" href="https://x.example/page"/>'
+  t.equal(only(readFeed(bytes(`<feed><entry><id>a</id><updated>2026-03-04T10:07:11Z</updated>${links}</entry></feed>`))).url, 'https://x.example/page')
+})
+
 t.test('AWS names by its key and by the service without the region, and nothing when there are several', async t => {
   const table: [string, string[]][] = [
     ['ec2-us-east-1', ['ec2-us-east-1', 'ec2']], ['ec2-us-gov-west-1', ['ec2-us-gov-west-1', 'ec2']], ['transit-gateway-eu-central-1', ['transit-gateway-eu-central-1', 'transit-gateway']],
@@ -92,6 +103,7 @@ t.test('entities that a feed declares are not expanded, its own file is not read
   const bomb = `<!DOCTYPE rss [<!ENTITY a "${'a'.repeat(1_000)}"><!ENTITY b "${'&a;'.repeat(1_000)}"><!ENTITY c "${'&b;'.repeat(1_000)}">]><rss><channel>${item('g', '&c;', 'Tue, 30 Jul 2024 12:10:00 GMT', '&c;')}</channel></rss>`
   const { title, words } = only(readFeed(bytes(bomb)))
   t.strictSame([title, words[0]!.text], ['&c;', '&c;'])
+  t.equal(only(readFeed(bytes(`<!DOCTYPE rss [<!ENTITY a "expanded">]><rss><channel>${item('g', '&a;', 'Tue, 30 Jul 2024 12:10:00 GMT')}</channel></rss>`))).title, '&a;')
   const refused: [string, string][] = [
     ['an external entity', `<!DOCTYPE rss [<!ENTITY x SYSTEM "file:///etc/passwd">]><rss><channel>${item('g', '&x;', 'Tue, 30 Jul 2024 12:10:00 GMT')}</channel></rss>`],
     ['depth', `<rss><channel>${'<a>'.repeat(40)}${'</a>'.repeat(40)}</channel></rss>`],

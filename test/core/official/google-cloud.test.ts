@@ -36,6 +36,7 @@ t.test('what is missing is replaced by what is there, and nothing is said before
     [{ updates: undefined }, [['a', [['2026-05-01T07:20:00Z', 'degraded', 'Slow']]]]],
     [{ updates: undefined, status_impact: 'SERVICE_OUTAGE' }, [['a', [['2026-05-01T07:20:00Z', 'down', 'Slow']]]]],
     [{ updates: [{ when: '2026-05-01T06:00:00Z', text: 'x' }], status_impact: 'SERVICE_OUTAGE' }, [['a', [['2026-05-01T07:20:00Z', 'down', 'x']]]]],
+    [{ updates: [{ when: '2026-05-01T06:30:00Z', text: 'y' }, { when: '2026-05-01T06:00:00Z', text: 'x' }] }, [['a', [['2026-05-01T07:20:00Z', 'degraded', 'x'], ['2026-05-01T07:20:00Z', 'degraded', 'y']]]]],
     [{ created: undefined }, [['a', [['2026-05-01T07:20:00Z', 'down', 'x']]]]],
     [{ created: undefined, updates: [] }, []],
     [{ id: null }, []]

@@ -46,6 +46,21 @@ t.test('a component is told of once: by the open incident that names it by id, n
   t.strictSame(ids({ components: [component], incidents: [{ ...open, impact: 'none', components: [{ id: 'c' }] }] }), ['component/c'], 'nor what is no admission')
 })
 
+t.test('an update names a component as the page lists it, and no group', async t => {
+  const group = { id: 'g', name: 'Core', group: true }
+  const update = { display_at: at, affected_components: [{ code: 'c', name: 'Core - Sync' }, { code: 'g', name: 'Core' }, { code: 'gone', name: 'Core - Gone' }] }
+  t.strictSame(only(readStatuspage(json({ components: [component, group], incidents: [{ ...open, incident_updates: [update] }] }))).affected, ['Sync', 'Core - Gone'])
+})
+
+t.test('a maintenance among the incidents is no admission, whatever its impact', async t => {
+  for (const status of ['scheduled', 'in_progress', 'verifying', 'completed']) t.strictSame(ids({ incidents: [{ ...open, status }] }), [], status)
+})
+
+t.test('of words of one instant that which ends the incident is the last', async t => {
+  const updates = [{ status: 'resolved', body: 'over', display_at: at }, { status: 'identified', body: 'found', display_at: at }]
+  for (const order of [updates, updates.toReversed()]) t.strictSame(said(readStatuspage(json({ incidents: [{ ...open, incident_updates: order }] }))), [['i', [['2026-03-04T10:00:00Z', 'degraded', 'found'], ['2026-03-04T10:00:00Z', 'up', 'over']]]])
+})
+
 t.test('a group is no thing, and a component without a time takes the page\'s', async t => {
   t.strictSame(ids({ components: [{ ...component, group: true }] }), [])
   const { updated_at: _, ...timeless } = component
