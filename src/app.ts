@@ -25,6 +25,7 @@ import { shareVoices } from './ingest/shared-voices.ts'
 import { holdVoices } from './ingest/voices.ts'
 import { openWriter, QUEUE_MAX } from './ingest/writer.ts'
 import { startJobs, type Jobs } from './jobs/clock.ts'
+import { openOutgoing } from './jobs/outgoing.ts'
 import { prune } from './jobs/prune.ts'
 import { previewRerun } from './jobs/rerun.ts'
 import { openRedis } from './redis.ts'
@@ -53,6 +54,8 @@ export interface AppOptions {
   publicUrl?: string | undefined
   /** Where several instances count together; without it each counts in its memory. */
   redisUrl?: string | undefined
+  /** Whether vendors' pages and webhooks may have addresses that are not public. */
+  allowPrivateTargets?: boolean
   /** False lets the jobs run only when they are called: in tests. */
   ticking?: boolean
 }
@@ -119,6 +122,7 @@ export async function openApp (options: AppOptions): Promise<App> {
     connection,
     clock,
     retentionDays,
+    call: openOutgoing({ allowPrivate: options.allowPrivateTargets === true }),
     onError: (err, job) => logger.error({ err, job }, 'a job failed; it is tried again'),
     ...(options.ticking === undefined ? {} : { ticking: options.ticking })
   })
@@ -142,6 +146,7 @@ export async function openApp (options: AppOptions): Promise<App> {
     trustProxy: options.trustProxy,
     limits: options.limits,
     publicUrl: options.publicUrl,
+    allowPrivate: options.allowPrivateTargets === true,
     shared: redis === undefined ? undefined : { redis, hash: () => salts.hashOf(clock.now().getTime()) }
   })
 
@@ -172,7 +177,7 @@ export async function prepareDatabase (
   const restricted = await admitService(owner, connection, retentionDays)
   const database = openDatabase(connection, { onError: () => {}, max: 1, answerTimeoutMs: 0, statementTimeoutMs: JOB_TIMEOUT_MS })
   try {
-    await seedCatalog(database)
+    await seedCatalog(database, now)
     await prune(database, retentionDays, now)
   } finally {
     await database.close()

@@ -1,5 +1,5 @@
 // What vendors said, each with its source and time.
-import { and, desc, eq, inArray } from 'drizzle-orm'
+import { and, desc, eq, gte, inArray, isNotNull, lt } from 'drizzle-orm'
 import type { Db } from './client.ts'
 import { isAfter, type Place } from './pages.ts'
 import { acknowledgements } from './tables.ts'
@@ -31,4 +31,23 @@ export async function readAcknowledgements (
     serviceId === undefined ? undefined : eq(acknowledgements.serviceId, serviceId),
     isAfter(publishedAt, id, before)
   )).orderBy(desc(publishedAt), desc(id)).limit(limit)
+}
+
+/** What the vendor of one service said in `[from, to)`, ascending; what one incident says of several outages stands once. */
+export async function readAcknowledgementsWithin ({ orm }: Db, serviceId: number, from: Date, to: Date): Promise<Acknowledgement[]> {
+  const rows = await orm.select().from(acknowledgements).where(and(
+    eq(acknowledgements.serviceId, serviceId), gte(acknowledgements.publishedAt, from), lt(acknowledgements.publishedAt, to)
+  )).orderBy(acknowledgements.publishedAt, acknowledgements.id)
+  return rows.filter(({ incident, sourceId }, index) =>
+    incident === null || rows.findIndex(row => row.incident === incident && row.sourceId === sourceId) === index)
+}
+
+/** Which outages each incident of a source is known to be about, of acknowledgements published since `since`. */
+export async function readAdmitted ({ orm }: Db, since: Date): Promise<Acknowledgement[]> {
+  return orm.select().from(acknowledgements).where(and(isNotNull(acknowledgements.incident), gte(acknowledgements.publishedAt, since)))
+}
+
+/** Says of an acknowledgement that went with no outage which one it is about after all. */
+export async function tieAcknowledgement ({ orm }: Db, { serviceId, id }: Acknowledgement, outageId: string): Promise<void> {
+  await orm.update(acknowledgements).set({ outageId }).where(and(eq(acknowledgements.serviceId, serviceId), eq(acknowledgements.id, id)))
 }

@@ -1,6 +1,8 @@
 // The catalog that a new installation begins with: what people can report on, from what, and what they can use instead.
 // Edit it freely: a line is a thing. What moderators add later lives in the database only.
 
+import type { SourceFormat } from '../core/vocabulary.ts'
+
 /** One service. Slugs are `[a-z0-9-]{1,64}`, unique among services, and of components within their service. */
 export interface CatalogService {
   slug: string
@@ -14,12 +16,22 @@ export interface CatalogService {
   fallbacks: Record<string, string | null>
 }
 
+/** A vendor's page that tells of a service; `names`: what the page calls it, none where the whole page is about it. */
+export interface CatalogSource { service: string, format: SourceFormat, url: string, names?: string[] }
+
 /** Everything a service can be described with, in the order in which people should read it. */
 export interface Catalog {
   deviceClasses: { slug: string, name: string }[]
   symptoms: { slug: string, name: string }[]
   services: CatalogService[]
+  /** By service: the others that it needs to work. */
+  dependencies: Record<string, string[]>
+  /** Off until an editor switches them on: a new installation calls nobody. */
+  sources: CatalogSource[]
 }
+
+const APPLE = 'https://www.apple.com/support/systemstatus/data/system_status_en_US.js'
+const WORKSPACE = 'https://www.google.com/appsstatus/dashboard/incidents.json'
 
 /**
  * No service gets a guess at its popularity: the prior only has to be right until the baseline is learnt,
@@ -240,6 +252,76 @@ export const catalog: Catalog = {
     carrier('att', 'AT&T', 'Carriers, United States'),
     carrier('verizon', 'Verizon', 'Carriers, United States'),
     carrier('t-mobile', 'T-Mobile', 'Carriers, United States')
+  ],
+
+  // What the companies say themselves, and what failed with whom (Google Cloud 12 June 2025, AWS 20 October 2025, Cloudflare 18 November 2025).
+  dependencies: {
+    imessage: ['apple-account'],
+    facetime: ['apple-account'],
+    'icloud-mail': ['apple-account'],
+    'icloud-drive': ['apple-account'],
+    'icloud-photos': ['apple-account'],
+    'icloud-backup': ['apple-account'],
+    'app-store': ['apple-account'],
+    'apple-music': ['apple-account'],
+    'apple-tv': ['apple-account'],
+    'find-my': ['apple-account'],
+    signal: ['aws'],
+    discord: ['google-cloud', 'cloudflare'],
+    x: ['cloudflare'],
+    snapchat: ['aws', 'google-cloud'],
+    reddit: ['aws'],
+    outlook: ['azure'],
+    'microsoft-365': ['azure'],
+    'microsoft-teams': ['azure', 'microsoft-365'],
+    slack: ['aws'],
+    zoom: ['aws'],
+    chatgpt: ['cloudflare'],
+    claude: ['cloudflare'],
+    github: ['azure'],
+    netflix: ['aws'],
+    'disney-plus': ['aws'],
+    'prime-video': ['aws'],
+    twitch: ['aws'],
+    spotify: ['google-cloud'],
+    'xbox-live': ['azure'],
+    minecraft: ['xbox-live'],
+    roblox: ['aws'],
+    fortnite: ['aws']
+  },
+
+  // Addresses as the vendors give them; check one before you switch it on.
+  sources: [
+    { service: 'imessage', format: 'apple', url: APPLE, names: ['iMessage'] },
+    { service: 'facetime', format: 'apple', url: APPLE, names: ['FaceTime'] },
+    { service: 'apple-account', format: 'apple', url: APPLE, names: ['Apple Account', 'Apple ID'] },
+    { service: 'icloud-mail', format: 'apple', url: APPLE, names: ['iCloud Mail'] },
+    { service: 'icloud-drive', format: 'apple', url: APPLE, names: ['iCloud Drive'] },
+    { service: 'icloud-photos', format: 'apple', url: APPLE, names: ['Photos', 'iCloud Photos'] },
+    { service: 'icloud-backup', format: 'apple', url: APPLE, names: ['iCloud Backup'] },
+    { service: 'app-store', format: 'apple', url: APPLE, names: ['App Store'] },
+    { service: 'apple-music', format: 'apple', url: APPLE, names: ['Apple Music'] },
+    { service: 'apple-tv', format: 'apple', url: APPLE, names: ['Apple TV', 'Apple TV+'] },
+    { service: 'apple-pay', format: 'apple', url: APPLE, names: ['Apple Pay', 'Apple Pay & Wallet'] },
+    { service: 'apple-maps', format: 'apple', url: APPLE, names: ['Maps Display', 'Maps Search', 'Maps Routing & Navigation', 'Maps Traffic'] },
+    { service: 'find-my', format: 'apple', url: APPLE, names: ['Find My'] },
+    { service: 'siri', format: 'apple', url: APPLE, names: ['Siri'] },
+    { service: 'discord', format: 'statuspage', url: 'https://discordstatus.com/api/v2/summary.json' },
+    { service: 'reddit', format: 'statuspage', url: 'https://www.redditstatus.com/api/v2/summary.json' },
+    { service: 'gmail', format: 'google-cloud', url: WORKSPACE, names: ['Gmail'] },
+    { service: 'google-drive', format: 'google-cloud', url: WORKSPACE, names: ['Google Drive', 'Google Docs', 'Google Sheets', 'Google Slides'] },
+    { service: 'slack', format: 'slack', url: 'https://slack-status.com/api/v2.0.0/current' },
+    { service: 'zoom', format: 'statuspage', url: 'https://status.zoom.us/api/v2/summary.json' },
+    { service: 'dropbox', format: 'statuspage', url: 'https://status.dropbox.com/api/v2/summary.json' },
+    { service: 'chatgpt', format: 'statuspage', url: 'https://status.openai.com/api/v2/summary.json' },
+    { service: 'claude', format: 'statuspage', url: 'https://status.claude.com/api/v2/summary.json' },
+    { service: 'aws', format: 'feed', url: 'https://status.aws.amazon.com/rss/all.rss' },
+    { service: 'azure', format: 'feed', url: 'https://azure.status.microsoft/en-us/status/feed/' },
+    { service: 'google-cloud', format: 'google-cloud', url: 'https://status.cloud.google.com/incidents.json' },
+    { service: 'cloudflare', format: 'statuspage', url: 'https://www.cloudflarestatus.com/api/v2/summary.json' },
+    { service: 'github', format: 'statuspage', url: 'https://www.githubstatus.com/api/v2/summary.json' },
+    { service: 'twitch', format: 'statuspage', url: 'https://status.twitch.com/api/v2/summary.json' },
+    { service: 'fortnite', format: 'statuspage', url: 'https://status.epicgames.com/api/v2/summary.json', names: ['Fortnite'] }
   ]
 }
 

@@ -1,5 +1,6 @@
 // The catalog: what there is to report about.
 import { and, eq, getTableColumns, sql } from 'drizzle-orm'
+import { v7 as uuid7 } from 'uuid'
 import { catalog as seed, type Catalog as Seed } from './catalog.ts'
 import { transact, type Database, type Db } from './client.ts'
 import { requestRejudge } from './detector.ts'
@@ -77,20 +78,38 @@ export async function readCatalog ({ orm }: Db): Promise<Catalog> {
   }
 }
 
-/** Fills an empty catalog from the seed; one that has services is left as its operators made it. */
-export async function seedCatalog (database: Database, data: Seed = seed): Promise<void> {
+/**
+ * Fills an empty catalog from the seed; one that has services is left as its operators made it, but for sources and
+ * dependencies, which it gets once: sources are only ever retired.
+ */
+export async function seedCatalog (database: Database, now: Date, data: Seed = seed): Promise<void> {
   await transact(database, async tx => {
     await tx.query('lock table services in share row exclusive mode')
-    const known = await tx.query('select 1 from services limit 1')
-    if (known.length > 0) return
-    await tx.orm.insert(deviceClasses).values(data.deviceClasses)
-    await tx.orm.insert(symptoms).values(data.symptoms)
-    const numbered = data.services.map((service, index) => ({ id: index + 1, ...service }))
-    await tx.orm.insert(services).values(numbered.map(({ id, slug, name, group, expectedPerHour }) => ({ id, slug, name, group, expectedPerHour })))
-    await tx.orm.insert(components).values(numbered.flatMap(({ id, components }) => components.map(part => ({ serviceId: id, ...part }))))
-    await tx.orm.insert(fallbacks).values(numbered.flatMap(({ id, fallbacks }) =>
-      Object.entries(fallbacks).map(([deviceClass, fallback]) => ({ serviceId: id, deviceClass, fallback }))))
+    if ((await tx.query('select 1 from services limit 1')).length === 0) await seedServices(tx, data)
+    if ((await tx.query('select 1 from sources limit 1')).length === 0) await seedSources(tx, data, now)
   })
+}
+
+async function seedServices (tx: Db, data: Seed): Promise<void> {
+  await tx.orm.insert(deviceClasses).values(data.deviceClasses)
+  await tx.orm.insert(symptoms).values(data.symptoms)
+  const numbered = data.services.map((service, index) => ({ id: index + 1, ...service }))
+  await tx.orm.insert(services).values(numbered.map(({ id, slug, name, group, expectedPerHour }) => ({ id, slug, name, group, expectedPerHour })))
+  await tx.orm.insert(components).values(numbered.flatMap(({ id, components }) => components.map(part => ({ serviceId: id, ...part }))))
+  await tx.orm.insert(fallbacks).values(numbered.flatMap(({ id, fallbacks }) =>
+    Object.entries(fallbacks).map(([deviceClass, fallback]) => ({ serviceId: id, deviceClass, fallback }))))
+}
+
+async function seedSources (tx: Db, data: Seed, now: Date): Promise<void> {
+  const ids = new Map((await tx.orm.select({ id: services.id, slug: services.slug }).from(services)).map(({ id, slug }) => [slug, id]))
+  const known = <Line>(lines: readonly Line[], slugOf: (line: Line) => string) =>
+    lines.flatMap(line => ids.has(slugOf(line)) ? [{ line, serviceId: ids.get(slugOf(line))! }] : [])
+  const pages = known(data.sources, ({ service }) => service)
+    .map(({ line: { format, url, names = [] }, serviceId }, index) => ({ id: uuid7({ msecs: now.getTime(), seq: index }), serviceId, format, url, names, createdAt: now }))
+  if (pages.length > 0) await tx.orm.insert(sources).values(pages)
+  const needs = known(Object.entries(data.dependencies), ([service]) => service).flatMap(({ line: [, others], serviceId }) =>
+    known(others, other => other).map(({ serviceId: dependsOnId }) => ({ serviceId, dependsOnId })))
+  if (needs.length > 0) await tx.orm.insert(dependencies).values(needs).onConflictDoNothing()
 }
 
 /** From `since` (a minute's start) on we watch every service that nobody watched before. */
@@ -124,26 +143,33 @@ export async function changeCatalog<T> (database: Database, work: (tx: Db, catal
 }
 
 /** What an editor says of a service; what is not there stays. */
-export type ServiceChange = Partial<Pick<Service, 'name' | 'group' | 'expectedPerHour' | 'proofRequired' | 'retiredAt' | 'fallbacks'>>
+export type ServiceChange = Partial<Pick<Service, 'name' | 'group' | 'expectedPerHour' | 'proofRequired' | 'retiredAt' | 'fallbacks' | 'dependsOn'>>
 
 /** Adds a service, watched from `liveSince` on, under the next id; inside `changeCatalog`. */
 export async function insertService (
-  tx: Db, { fallbacks: lines, ...service }: Pick<Service, 'slug' | 'name' | 'group' | 'expectedPerHour' | 'proofRequired' | 'liveSince' | 'fallbacks'>
+  tx: Db, { fallbacks: lines, dependsOn, ...service }: Pick<Service, 'slug' | 'name' | 'group' | 'expectedPerHour' | 'proofRequired' | 'liveSince' | 'fallbacks' | 'dependsOn'>
 ): Promise<void> {
   const [last] = await tx.query<{ id: number }>('select coalesce(max(id), 0)::integer as id from services')
   const id = last!.id + 1
   await tx.orm.insert(services).values({ id, ...service })
   await replaceFallbacks(tx, id, lines)
+  await replaceDependencies(tx, id, dependsOn)
 }
 
-export async function updateService (tx: Db, id: number, { fallbacks: lines, ...change }: ServiceChange): Promise<void> {
+export async function updateService (tx: Db, id: number, { fallbacks: lines, dependsOn, ...change }: ServiceChange): Promise<void> {
   if (hasMembers(change)) await tx.orm.update(services).set(change).where(eq(services.id, id))
   if (lines !== undefined) await replaceFallbacks(tx, id, lines)
+  if (dependsOn !== undefined) await replaceDependencies(tx, id, dependsOn)
 }
 
 async function replaceFallbacks ({ orm }: Db, serviceId: number, lines: Service['fallbacks']): Promise<void> {
   await orm.delete(fallbacks).where(eq(fallbacks.serviceId, serviceId))
   if (lines.length > 0) await orm.insert(fallbacks).values(lines.map(line => ({ serviceId, ...line })))
+}
+
+async function replaceDependencies ({ orm }: Db, serviceId: number, others: readonly number[]): Promise<void> {
+  await orm.delete(dependencies).where(eq(dependencies.serviceId, serviceId))
+  if (others.length > 0) await orm.insert(dependencies).values(others.map(dependsOnId => ({ serviceId, dependsOnId })))
 }
 
 export async function insertComponent ({ orm }: Db, serviceId: number, component: Pick<Named, 'slug' | 'name'>): Promise<void> {
@@ -172,6 +198,22 @@ export async function insertWorkaround ({ orm }: Db, serviceId: number, workarou
 
 export async function updateWorkaround ({ orm }: Db, id: string, change: Partial<Omit<Workaround, 'id' | 'createdAt'>>): Promise<void> {
   if (hasMembers(change)) await orm.update(workarounds).set(change).where(eq(workarounds.id, id))
+}
+
+/** Adds a source, and has its page read anew: for this service nothing on it is known. */
+export async function insertSource (tx: Db, serviceId: number, source: Omit<Source, 'stale'>): Promise<void> {
+  await tx.orm.insert(sources).values({ serviceId, ...source })
+  await forgetPage(tx, source)
+}
+
+export async function updateSource (tx: Db, id: string, change: Partial<Omit<Source, 'id' | 'stale' | 'createdAt'>>): Promise<void> {
+  if (!hasMembers(change)) return
+  const [row] = await tx.orm.update(sources).set(change).where(eq(sources.id, id)).returning()
+  await forgetPage(tx, row!)
+}
+
+async function forgetPage ({ orm }: Db, { url, format }: Pick<Source, 'url' | 'format'>): Promise<void> {
+  await orm.delete(sourcePages).where(and(eq(sourcePages.url, url), eq(sourcePages.format, format)))
 }
 
 function hasMembers (change: object): boolean {

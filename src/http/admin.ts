@@ -1,7 +1,9 @@
 // What all calls under /v1/admin share: nobody comes in without a token and a scope, and no change without its version.
 // What a call does stands in the file of its noun.
+import { isIP } from 'node:net'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { z } from 'zod'
+import { isPublicAddress } from '../core/addresses.ts'
 import { Fault } from '../core/faults.ts'
 import type { TokenScope } from '../core/vocabulary.ts'
 import type { Db } from '../db/client.ts'
@@ -69,6 +71,14 @@ export const WebAddress = z.string().max(2_000).transform((text, context) => {
   context.addIssue({ code: 'custom', message: 'Expected a link that begins with https:// or http://, without a password' })
   return z.NEVER
 })
+
+/** The same, of a server that we call: one named by a private address is refused at once, unless they are allowed. */
+export const PublicAddress = (allowPrivate: boolean) => WebAddress.refine(
+  address => allowPrivate || !isIP(hostOf(address)) || isPublicAddress(hostOf(address)), 'Expected a public address; ALLOW_PRIVATE_TARGETS=1 lets others be called')
+
+function hostOf (address: string): string {
+  return new URL(address).hostname.replace(/^\[|\]$/g, '')
+}
 
 /** A thing of the catalog by its slug, if one is asked for. @throws Fault `invalid`, naming the member */
 export function findNamed<Thing> (

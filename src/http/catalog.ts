@@ -13,15 +13,18 @@ import { At, atOrNull, Slug, type Routes } from './schemas.ts'
 
 const NAME_MAX = 100
 const FALLBACKS_MAX = 100
+const DEPENDENCIES_MAX = 50
 
 const Fallbacks = z.array(z.strictObject({ device_class: Slug, fallback: oneLine(200).nullable().describe('Null: there is none') })).max(FALLBACKS_MAX)
   .describe('What people can use instead, by device class; one that is not listed: nobody has said')
+const DependsOn = z.array(Slug).max(DEPENDENCIES_MAX).describe('Services that it needs to work, as far as is publicly known: outages of both at once point at each other')
 const ServiceMembers = {
   name: oneLine(NAME_MAX),
   group: oneLine(NAME_MAX).nullable(),
   expected_per_hour: z.number().min(0.001).max(1_000_000).describe('`down` reports an hour on a usual day, until enough is learnt; a change counts from the next hour'),
   proof_required: z.boolean().describe('The emergency switch: every report without a token needs a proof of work'),
-  fallbacks: Fallbacks
+  fallbacks: Fallbacks,
+  depends_on: DependsOn
 }
 const ServiceBody = z.strictObject({
   slug: Slug,
@@ -29,7 +32,8 @@ const ServiceBody = z.strictObject({
   group: ServiceMembers.group.default(null),
   expected_per_hour: ServiceMembers.expected_per_hour.default(2),
   proof_required: ServiceMembers.proof_required.default(false),
-  fallbacks: Fallbacks.default([])
+  fallbacks: Fallbacks.default([]),
+  depends_on: DependsOn.default([])
 }).meta({ id: 'ServiceBody' })
 // No default: a member that is not there changes nothing.
 const ServicePatch = z.strictObject({ ...ServiceMembers, retired: z.boolean() }).partial().meta({ id: 'ServicePatch' })
@@ -40,6 +44,7 @@ export const ServiceItem = z.object({
   expected_per_hour: z.number(),
   proof_required: z.boolean(),
   fallbacks: z.array(z.object({ device_class: z.string(), fallback: z.string().nullable() })),
+  depends_on: z.array(Slug),
   live_since: At.nullable().describe('Since when it is watched'),
   ...RetiredMembers
 }).meta({ id: 'Service' })
@@ -61,15 +66,15 @@ export const catalog: Routes<EditOptions> = async (app, options) => {
     Body: ServiceBody,
     Patch: ServicePatch,
     Item: ServiceItem,
-    things: ({ services }) => [...services.values()].map(describeService),
-    async insert (tx, catalog, { slug, name, group, expected_per_hour: expectedPerHour, proof_required: proofRequired, fallbacks }, now) {
+    things: ({ services }) => [...services.values()].map(service => describeService(service, services)),
+    async insert (tx, catalog, { slug, name, group, expected_per_hour: expectedPerHour, proof_required: proofRequired, fallbacks, depends_on: dependsOn }, now) {
       refuseTaken(catalog.services.get(slug))
       const liveSince = new Date(floorTo(now.getTime(), MINUTE_MS))
-      await insertService(tx, { slug, name, group, expectedPerHour, proofRequired, liveSince, fallbacks: readFallbacks(catalog, fallbacks) })
+      await insertService(tx, { slug, name, group, expectedPerHour, proofRequired, liveSince, fallbacks: readFallbacks(catalog, fallbacks), dependsOn: readDependencies(catalog, dependsOn, slug) })
       return slug
     },
     update: (tx, catalog, { slug }, patch, retired) =>
-      updateService(tx, catalog.services.get(slug)!.id, { ...readServicePatch(catalog, patch), ...retired })
+      updateService(tx, catalog.services.get(slug)!.id, { ...readServicePatch(catalog, patch, slug), ...retired })
   })
 
   editThings(app, options, {
@@ -120,8 +125,8 @@ export const catalog: Routes<EditOptions> = async (app, options) => {
   }
 }
 
-function describeService (service: Service): z.infer<typeof ServiceItem> {
-  const { slug, name, group, expectedPerHour, proofRequired, fallbacks, liveSince } = service
+function describeService (service: Service, services: Catalog['services']): z.infer<typeof ServiceItem> {
+  const { slug, name, group, expectedPerHour, proofRequired, fallbacks, dependsOn, liveSince } = service
   return {
     slug,
     name,
@@ -129,6 +134,7 @@ function describeService (service: Service): z.infer<typeof ServiceItem> {
     expected_per_hour: expectedPerHour,
     proof_required: proofRequired,
     fallbacks: fallbacks.map(({ deviceClass, fallback }) => ({ device_class: deviceClass, fallback })),
+    depends_on: [...services.values()].filter(({ id }) => dependsOn.includes(id)).map(({ slug }) => slug),
     live_since: atOrNull(liveSince),
     ...tellRetired(service)
   }
@@ -138,14 +144,15 @@ function describeWord (word: Named): z.infer<typeof WordItem> {
   return { slug: word.slug, name: word.name, ...tellRetired(word) }
 }
 
-function readServicePatch (catalog: Catalog, patch: z.infer<typeof ServicePatch>): ServiceChange {
-  const { name, group, expected_per_hour: expectedPerHour, proof_required: proofRequired, fallbacks } = patch
+function readServicePatch (catalog: Catalog, patch: z.infer<typeof ServicePatch>, slug: string): ServiceChange {
+  const { name, group, expected_per_hour: expectedPerHour, proof_required: proofRequired, fallbacks, depends_on: dependsOn } = patch
   return {
     ...(name === undefined ? {} : { name }),
     ...(group === undefined ? {} : { group }),
     ...(expectedPerHour === undefined ? {} : { expectedPerHour }),
     ...(proofRequired === undefined ? {} : { proofRequired }),
-    ...(fallbacks === undefined ? {} : { fallbacks: readFallbacks(catalog, fallbacks) })
+    ...(fallbacks === undefined ? {} : { fallbacks: readFallbacks(catalog, fallbacks) }),
+    ...(dependsOn === undefined ? {} : { dependsOn: readDependencies(catalog, dependsOn, slug) })
   }
 }
 
@@ -159,6 +166,18 @@ function readFallbacks ({ deviceClasses }: Catalog, lines: z.infer<typeof Fallba
   })
   if (errors.length > 0) throw new Fault('invalid', errors[0]!.detail, { errors })
   return lines.map(({ device_class: deviceClass, fallback }) => ({ deviceClass, fallback }))
+}
+
+/** @throws Fault `invalid`, naming every service that is unknown, the service itself, or stands twice */
+function readDependencies ({ services }: Catalog, slugs: readonly string[], own: string): number[] {
+  const errors = slugs.flatMap((slug, index) => {
+    const detail = slug === own
+      ? 'A service does not depend on itself.'
+      : !services.has(slug) ? `No service is called "${slug}".` : slugs.indexOf(slug) < index ? `"${slug}" stands here twice.` : undefined
+    return detail === undefined ? [] : [{ pointer: `/depends_on/${index}`, detail }]
+  })
+  if (errors.length > 0) throw new Fault('invalid', errors[0]!.detail, { errors })
+  return slugs.map(slug => services.get(slug)!.id)
 }
 
 /** @throws Fault `conflict` */

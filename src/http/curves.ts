@@ -5,6 +5,7 @@ import {
 } from '../core/curves.ts'
 import { DAY_MS, floorTo, HOUR_MS, markLagMs, type Clock } from '../core/time.ts'
 import { ALL, scopeKey, SERVICE_STATES, type Scope } from '../core/vocabulary.ts'
+import { readAcknowledgementsWithin, type Acknowledgement } from '../db/acknowledgements.ts'
 import { readBaselines } from '../db/baselines.ts'
 import type { Db } from '../db/client.ts'
 import { findJudgedUntil } from '../db/detector.ts'
@@ -61,7 +62,10 @@ export const curves: Routes<{ db: Db, catalog: () => Catalog, clock: Clock }> = 
     const { grid, scope, now } = lay(query)
     const { points, outages } = await readCurve(db, service, scope, grid, clock.speed, now)
     reply.header('cache-control', BRIEFLY).header('vary', 'accept').type(`${type}; charset=utf-8`)
-    if (type === 'image/svg+xml') return sendText(reply, pictureOf(catalog(), service, scope, grid, points, outages))
+    if (type === 'image/svg+xml') {
+      const acknowledgements = await readAcknowledgementsWithin(db, service.id, new Date(grid.from), new Date(grid.to))
+      return sendText(reply, pictureOf(catalog(), service, scope, grid, points, outages, acknowledgements))
+    }
     const rows = points.map(describePoint)
     if (type === 'text/csv') return sendText(reply, csvOf(rows))
     if (type === 'application/x-ndjson') return sendText(reply, rows.map(row => `${JSON.stringify(row)}\n`).join(''))
@@ -82,7 +86,8 @@ async function readCurve (db: Db, service: Service, scope: Scope, grid: Grid, sp
   const background: Background = {
     expectations: expectationsOf(hours, key),
     watched,
-    timeline: outages.flatMap(({ id }) => timelineOf(events.filter(({ outageId }) => outageId === id))),
+    // The vendor's word is dated when it was said, and changes nothing of what people report.
+    timeline: outages.flatMap(({ id }) => timelineOf(events.filter(({ outageId, actor }) => outageId === id && actor !== 'vendor'))),
     judgedHours: new Set(hours.map(({ hour }) => hour)),
     judgedUntil: judgedUntil ?? -Infinity,
     markedUntil: now.getTime() - markLagMs(speed)
@@ -105,7 +110,9 @@ function csvOf (rows: readonly z.infer<typeof CurvePoint>[]): string {
   return [names.join(','), ...rows.map(row => names.map(name => row[name] ?? '').join(',')), ''].join('\r\n')
 }
 
-function pictureOf (catalog: Catalog, service: Service, scope: Scope, grid: Grid, points: readonly Point[], outages: readonly Outage[]): string {
+function pictureOf (
+  catalog: Catalog, service: Service, scope: Scope, grid: Grid, points: readonly Point[], outages: readonly Outage[], acknowledgements: readonly Acknowledgement[]
+): string {
   const place = scope.region === ALL ? 'everywhere' : scope.region
   const device = scope.deviceClass === ALL ? 'all devices' : catalog.deviceClasses.get(scope.deviceClass)?.name ?? scope.deviceClass
   return drawCurve({
@@ -122,6 +129,6 @@ function pictureOf (catalog: Catalog, service: Service, scope: Scope, grid: Grid
       to: (outage.resolvedAt ?? outage.dismissedAt)?.getTime() ?? null,
       state: outage.state
     })),
-    acknowledgements: []
+    acknowledgements: acknowledgements.map(({ publishedAt, source }) => ({ at: publishedAt.getTime(), source }))
   })
 }

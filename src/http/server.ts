@@ -38,6 +38,7 @@ import { rawReports } from './raw-reports.ts'
 import { reports } from './reports.ts'
 import { rulings } from './rulings.ts'
 import { services, type Summaries } from './services.ts'
+import { sources } from './sources.ts'
 import { statuspage } from './statuspage.ts'
 import { tokens } from './tokens.ts'
 import { vocabularies } from './vocabularies.ts'
@@ -77,6 +78,8 @@ export interface HttpOptions {
   limits: { reports: Limit, reads: Limit, admin: Limit, global?: Limit | undefined }
   /** The base of absolute links; without it as each request names us. */
   publicUrl?: string | undefined
+  /** Whether we may call addresses that are not public. */
+  allowPrivate: boolean
   /** Where requests are counted together with other instances. */
   shared?: Shared | undefined
 }
@@ -160,6 +163,7 @@ export async function openHttp (options: HttpOptions): Promise<FastifyInstance> 
       await app.register(audit, { db })
       await app.register(catalog, options)
       await app.register(workarounds, options)
+      await app.register(sources, options)
       const lasting = { ...options, db: options.moderation }
       await app.register(rawReports, lasting)
       await app.register(moderation, lasting)

@@ -2,19 +2,22 @@
 import { z } from 'zod'
 import { ratioOf, sumExpectation } from '../core/curves.ts'
 import { Fault } from '../core/faults.ts'
+import { OFFICIAL_KEPT_MS, officialFreshMs, standByHand, standOfficially, type OfficialStanding } from '../core/official/standing.ts'
 import { freshMs, freshnessOf, stateOf } from '../core/summaries.ts'
 import { DAY_MS, floorTo, HOUR_MS, MINUTE_MS, type Clock } from '../core/time.ts'
-import { tellOutageRef, tellWorkarounds } from '../core/telling.ts'
+import { isDisputed, tellOutageRef, tellWorkarounds } from '../core/telling.ts'
 import { SERVICE_STATES } from '../core/vocabulary.ts'
+import { readFirstAcknowledgements } from '../db/acknowledgements.ts'
 import { readServiceBaselines } from '../db/baselines.ts'
 import type { Db } from '../db/client.ts'
 import { findJudgedUntil } from '../db/detector.ts'
-import { readLastEnds, readOpenOutages } from '../db/outages.ts'
+import { readVendorIncidents, readWatchedSources } from '../db/official.ts'
+import { readLastEnds, readOpenOutages, type Outage } from '../db/outages.ts'
 import type { Catalog, Service } from '../db/services.ts'
 import { readWatched } from '../db/watched.ts'
 import { readServiceTallies, readSpeakingServices } from '../db/windows.ts'
 import { OutageRef, stateSince } from './outages.ts'
-import { at, At, BRIEFLY, checkDeviceClass, DeviceClassQuery, PageQuery, pageOf, pageThrough, ServicePath, Slug, Tally, type Routes } from './schemas.ts'
+import { at, At, atOrNull, BRIEFLY, checkDeviceClass, DeviceClassQuery, PageQuery, pageOf, pageThrough, ServicePath, Slug, Tally, type Routes } from './schemas.ts'
 import { Workaround } from './workarounds.ts'
 
 const Named = z.object({ slug: Slug, name: z.string() })
@@ -119,13 +122,14 @@ async function readSummaries (db: Db, catalog: Catalog, speaking: ReadonlySet<nu
   const now = clock.now()
   const end = floorTo(now.getTime(), MINUTE_MS) + MINUTE_MS
   const start = end - WINDOW_MINUTES * MINUTE_MS
-  const [tallies, baselines, watched, open, lastEnds, judgedUntil] = await Promise.all([
+  const [tallies, baselines, watched, open, lastEnds, judgedUntil, officialOf] = await Promise.all([
     readServiceTallies(db, start, end),
     readServiceBaselines(db, floorTo(start, HOUR_MS) - HOUR_MS, end),
     readWatched(db, start, end),
     readOpenOutages(db),
     readLastEnds(db),
-    findJudgedUntil(db)
+    findJudgedUntil(db),
+    readOfficial(db, clock)
   ])
   return [...catalog.services.values()].map(service => {
     const rows = baselines.filter(({ serviceId }) => serviceId === service.id)
@@ -142,6 +146,7 @@ async function readSummaries (db: Db, catalog: Catalog, speaking: ReadonlySet<nu
     }
     const { expected, upper } = sumExpectation(expectations, watched)
     const outages = open.filter(({ serviceId }) => serviceId === service.id)
+    const disputed = outages.find(isDisputed)
     const freshForMs = freshMs(clock.speed)
     const { state, since } = stateOf({
       judgedUntil,
@@ -156,13 +161,31 @@ async function readSummaries (db: Db, catalog: Catalog, speaking: ReadonlySet<nu
       since: since === null ? null : at(new Date(since)),
       window: { start: at(new Date(start)), end: at(new Date(end)), ...total, expected_down: expected, upper_down: upper, ratio: ratioOf(within, expected) },
       outages: outages.map(outage => tellOutageRef(outage, service.slug)),
-      official: { status: 'unknown', said_at: null, checked_at: null, source: null, url: null },
-      disputed: false,
-      disputed_since: null,
+      official: tellOfficial(officialOf(service.id, outages[0])),
+      disputed: disputed !== undefined,
+      disputed_since: atOrNull(disputed?.disputedSince ?? null),
       freshness: { ...freshnessOf(judgedUntil, freshForMs, now), judged_until: judgedUntil === undefined ? null : at(new Date(judgedUntil)) },
       workarounds: []
     }
   })
+}
+
+/** What the vendors say, by service; of one without a page that is read, what a moderator recorded of its open outage. */
+async function readOfficial (db: Db, clock: Clock): Promise<(serviceId: number, open: Outage | undefined) => OfficialStanding> {
+  const now = clock.now()
+  const sources = await readWatchedSources(db)
+  const incidents = sources.size === 0 ? [] : await readVendorIncidents(db, new Date(now.getTime() - OFFICIAL_KEPT_MS))
+  const recorded = await readFirstAcknowledgements(db, await readOpenOutages(db))
+  return (serviceId, open) => {
+    const own = sources.get(serviceId)
+    if (own !== undefined) return standOfficially(own, incidents.filter(incident => incident.serviceId === serviceId), officialFreshMs(clock.speed), now)
+    return standByHand(open === undefined ? undefined : recorded.get(open.id))
+  }
+}
+
+function tellOfficial ({ status, saidAt, checkedAt, source, url }: OfficialStanding): SummaryBody['official'] {
+  const told = (instant: number | null) => instant === null ? null : at(new Date(instant))
+  return { status, said_at: told(saidAt), checked_at: told(checkedAt), source, url }
 }
 
 function describeService (

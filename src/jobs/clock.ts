@@ -1,14 +1,18 @@
-// What the clock does: every instance marks the minutes it watches; one of them, the leader, rolls up and judges.
+// What the clock does: every instance marks the minutes it watches; one of them, the leader, rolls up, judges and reads
+// vendors' pages.
 import { floorTo, HOUR_MS, judgeGraceMs, MINUTE_MS, type Clock } from '../core/time.ts'
 import { LOCKS, tryHoldLock, type Connection, type Database, type HeldLock } from '../db/client.ts'
 import { retentionStart } from '../db/reports.ts'
 import { readCatalog } from '../db/services.ts'
 import { markWatched } from '../db/watched.ts'
 import { detect, loadJudging, type Judging } from './detect.ts'
+import { settleOfficial } from './official.ts'
+import type { Call } from './outgoing.ts'
 import { prune } from './prune.ts'
 import { continueRefold, startRefold, type Refold } from './rejudge.ts'
 import { rerunModerated } from './rerun.ts'
 import { rollup } from './rollup.ts'
+import { watchSources } from './sources.ts'
 
 /** Real time between two ticks, ms: what a report waits at most, beside the rollup itself, to be in the curve. */
 const TICK_MS = 1_000
@@ -32,6 +36,8 @@ interface JobsOptions {
   connection: Connection
   clock: Clock
   retentionDays: number
+  /** How other people's servers are called. */
+  call: Call
   onError: (error: unknown, job: string) => void
 }
 
@@ -48,14 +54,22 @@ export function startJobs (options: JobsOptions & { ticking?: boolean }): Jobs {
     onError(error, 'lead')
     return false
   })
-  // Apart from each other: a long recount must not keep minutes from being marked.
-  const stops = ticking ? [repeat(mark), repeat(work)] : []
+  const readSources = watchSources({ ...options, random: Math.random })
+  const ending = new AbortController()
+  const sources = async () => {
+    if (lead.held()) await readSources(ending.signal).catch(error => onError(error, 'sources'))
+    return false
+  }
+  // Apart from each other: neither a long recount nor a slow page must keep minutes from being marked or judged.
+  const stops = ticking ? [repeat(mark), repeat(work), repeat(sources)] : []
   return {
     async tick () {
       await mark()
+      await sources()
       await work()
     },
     async stop () {
+      ending.abort()
       await Promise.all(stops.map(stop => stop()))
       await lead.release()
     }
@@ -95,6 +109,8 @@ function watchMinutes (database: Database, clock: Clock): () => Promise<void> {
 
 function leadJobs ({ database, connection, clock, retentionDays, onError }: JobsOptions): {
   tick: () => Promise<boolean>
+  /** Whether this instance has the lead. */
+  held: () => boolean
   release: () => Promise<void>
 } {
   let lock: HeldLock | undefined
@@ -117,6 +133,7 @@ function leadJobs ({ database, connection, clock, retentionDays, onError }: Jobs
     const services = [...(await readCatalog(database)).services.values()]
     const reach = Math.min(until, judging.judgedUntil + CATCH_UP_MS)
     if (!await detect(database, judging, services, reach)) throw new Error('Another instance has judged meanwhile.')
+    await settleOfficial(database, clock)
     if (judging.judgedUntil < until) return true
     await rerunModerated(database, judging, services, Date.parse(retentionStart(retentionDays, began)))
     refold ??= await startRefold(database, judging, services, clock.speed, clock.now())
@@ -140,6 +157,7 @@ function leadJobs ({ database, connection, clock, retentionDays, onError }: Jobs
         throw error
       }
     },
+    held: () => lock !== undefined && !lock.lost(),
     async release () {
       await lock?.release().catch(() => {})
     }

@@ -4,6 +4,7 @@ import { MINUTE_MS } from '../../src/core/time.ts'
 import { openDatabase } from '../../src/db/client.ts'
 import { readCatalog } from '../../src/db/services.ts'
 import { startJobs } from '../../src/jobs/clock.ts'
+import { openOutgoing } from '../../src/jobs/outgoing.ts'
 import { detect, loadJudging } from '../../src/jobs/detect.ts'
 import { rollup } from '../../src/jobs/rollup.ts'
 import { addressOf, openTestApp } from '../app.ts'
@@ -15,7 +16,7 @@ t.test('jobs run on one instance, and move when it goes', async t => {
   const database = openDatabase(app.connection, { onError: () => {}, answerTimeoutMs: 0 })
   t.teardown(() => database.close())
   const errors: unknown[] = []
-  const second = startJobs({ database, connection: app.connection, clock: { now: () => app.now, speed: 1 }, retentionDays: 30, onError: error => errors.push(error), ticking: false })
+  const second = startJobs({ database, connection: app.connection, clock: { now: () => app.now, speed: 1 }, retentionDays: 30, call: openOutgoing({ allowPrivate: false }), onError: error => errors.push(error), ticking: false })
   t.teardown(() => second.stop())
   const judgedUntil = async () => (await app.database.query('select judged_until from judging'))[0]!['judged_until'].toISOString()
 
@@ -51,7 +52,7 @@ t.test('a job that fails is told and does not end the others', async t => {
   await app.jobs.stop()
   const database = openDatabase(app.connection, { onError: () => {}, answerTimeoutMs: 0 })
   t.teardown(() => database.close())
-  const jobs = startJobs({ database, connection: app.connection, clock: { now: () => app.now, speed: 1 }, retentionDays: 30, onError: (_, job) => failed.push(job), ticking: false })
+  const jobs = startJobs({ database, connection: app.connection, clock: { now: () => app.now, speed: 1 }, retentionDays: 30, call: openOutgoing({ allowPrivate: false }), onError: (_, job) => failed.push(job), ticking: false })
   t.teardown(() => jobs.stop())
   await app.asOwner('alter table windows rename to elsewhere')
   await app.report({ service: 'imessage', verdict: 'down' })
