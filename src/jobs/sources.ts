@@ -78,8 +78,14 @@ async function readPage (
   const { etag = null, 'last-modified': lastModified = null } = answer.headers
   if (answer.status === 304) return recordReading(database, page, { readAt: seenAt, etag: page.etag, lastModified: page.lastModified })
   if (answer.status !== 200) throw new PageError('an answer with status 200', String(answer.status))
-  const reading = adapter(answer.body)
+  const reading = absolute(adapter(answer.body), answer.url)
   await store(database, page, reading, { seenAt, etag, lastModified, backdates })
+}
+
+/** The same with absolute links: some vendors name an incident's page from their own address on. */
+function absolute (reading: PageReading, url: string): PageReading {
+  const link = (path: string | null) => path !== null && URL.canParse(path, url) ? new URL(path, url).href : null
+  return { ...reading, incidents: reading.incidents.map(incident => ({ ...incident, url: link(incident.url) })) }
 }
 
 async function store (
