@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { and, desc, eq, gte, inArray, lt, lte, sql, type SQL } from 'drizzle-orm'
 import { v7 as uuid7 } from 'uuid'
 import type { OutageFigures, Transition } from '../core/detector.ts'
+import type { OutageSpan } from '../core/history.ts'
 import { nameOfRegion } from '../core/regions.ts'
 import { OPEN_OUTAGE_STATES, type Actor, type OutageState } from '../core/vocabulary.ts'
 import { wordsFor, type Names } from '../core/words.ts'
@@ -142,6 +143,14 @@ export async function readOutagesWithin ({ orm }: Db, serviceId: number, from: D
     eq(outages.serviceId, serviceId), lt(outages.onsetAt, to),
     sql`coalesce(${outages.resolvedAt}, ${outages.dismissedAt}, 'infinity') > ${from.toISOString()}`
   )).orderBy(outages.onsetAt, outages.id)
+}
+
+/** When a service's confirmed outages that touch `[from, to)` (ms) began and were resolved, ascending by onset; none that was dismissed. */
+export async function readConfirmedSpans (db: Db, serviceId: number, from: number, to: number): Promise<OutageSpan[]> {
+  const rows = await db.query<{ onset_at: Date, resolved_at: Date | null }>(`select onset_at, resolved_at from outages
+    where service_id = $1 and confirmed_at is not null and state <> 'dismissed' and onset_at < $3 and coalesce(resolved_at, 'infinity') > $2
+    order by onset_at, id`, [serviceId, new Date(from).toISOString(), new Date(to).toISOString()])
+  return rows.map(row => ({ onsetAt: row.onset_at.getTime(), resolvedAt: row.resolved_at?.getTime() ?? null }))
 }
 
 /** The timelines of some outages of one service, oldest entry first. */

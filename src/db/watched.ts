@@ -1,4 +1,5 @@
 import { mergeStretches, type Stretch } from '../core/curves.ts'
+import type { WatchBounds } from '../core/history.ts'
 import { MINUTE_MS } from '../core/time.ts'
 import type { Db } from './client.ts'
 
@@ -21,11 +22,27 @@ export async function readWatched (db: Db, from: number, to: number): Promise<St
 /** The minutes of `[from, to)` (ms) in which somebody watched a service, those of its imported history among them, merged. */
 export async function readServiceWatched (db: Db, serviceId: number, from: number, to: number): Promise<Stretch[]> {
   const live = await readWatched(db, from, to)
-  const [history] = await db.query<{ history_from: Date | null, history_to: Date | null }>(
-    'select history_from, history_to from services where id = $1', [serviceId])
-  const past = {
-    from: Math.max(from, history?.history_from?.getTime() ?? Infinity),
-    to: Math.min(to, (history?.history_to?.getTime() ?? -Infinity) + MINUTE_MS)
-  }
+  const { history } = await findWatchBounds(db, serviceId)
+  const past = { from: Math.max(from, history?.from ?? Infinity), to: Math.min(to, history?.to ?? -Infinity) }
   return past.from < past.to ? mergeStretches([past, ...live]) : live
+}
+
+/** Since when (ms) a service is watched, and which minutes its imported history covers; as the tables have it now. */
+export async function findWatchBounds (db: Db, serviceId: number): Promise<WatchBounds> {
+  const [row] = await db.query<{ live_since: Date | null, history_from: Date | null, history_to: Date | null }>(
+    'select live_since, history_from, history_to from services where id = $1', [serviceId])
+  const { live_since: liveSince = null, history_from: from = null, history_to: to = null } = row ?? {}
+  return {
+    liveSince: liveSince?.getTime() ?? null,
+    history: from === null || to === null ? null : { from: from.getTime(), to: to.getTime() + MINUTE_MS }
+  }
+}
+
+/** How many minutes of each stretch (ms) are marked as watched, in the stretches' order: counted where they are stored. */
+export async function countWatched (db: Db, stretches: readonly Stretch[]): Promise<number[]> {
+  if (stretches.length === 0) return []
+  const rows = await db.query<{ count: number }>(`select (select count(*)::integer from watched where minute >= since and minute < until) as count
+    from unnest($1::timestamptz[], $2::timestamptz[]) with ordinality part(since, until, number) order by number`,
+  [stretches.map(({ from }) => new Date(from).toISOString()), stretches.map(({ to }) => new Date(to).toISOString())])
+  return rows.map(({ count }) => count)
 }

@@ -104,6 +104,14 @@ export function widthWords (windowS: number): string {
   return windowS === 1 ? 'second' : `${group(windowS)} seconds`
 }
 
+/** How long something lasts, s, as one says it: `45 s`, `12 min`, `3.5 h`, and from two days on `41 days`. */
+export function durationWords (s: number): string {
+  if (s > 0 && s < 90) return `${Math.round(s)} s`
+  if (s < 90 * 60) return `${Math.round(s / 60)} min`
+  const hours = s / 3600
+  return hours < 48 ? `${countWords(hours < 10 ? hours : Math.round(hours))} h` : `${countWords(Math.round(hours / 24))} days`
+}
+
 /** `[from, to)` as one line: what both ends share is said once; whole days go without the time. */
 export function periodWords (from: number, to: number): string {
   const lastDay = dateWords(to - 1)
@@ -143,7 +151,8 @@ function yearWords (at: number): string {
   return String(new Date(at).getUTCFullYear())
 }
 
-function monthOf (at: number): string {
+/** `November`. */
+export function monthOf (at: number): string {
   return MONTHS[new Date(at).getUTCMonth()]!
 }
 

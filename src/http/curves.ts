@@ -15,7 +15,7 @@ import { readServiceWatched } from '../db/watched.ts'
 import { readTallies } from '../db/windows.ts'
 import { negotiate } from './guards.ts'
 import { drawCurve } from './pictures.ts'
-import { at, At, BRIEFLY, checkDeviceClass, DeviceClassQuery, Instant, RegionQuery, sendText, ServicePath, Slug, Tally, type Routes } from './schemas.ts'
+import { at, At, BRIEFLY, checkDeviceClass, csvOf, DeviceClassQuery, Instant, RegionQuery, sendText, ServicePath, Slug, Tally, type Routes } from './schemas.ts'
 import { findService } from './services.ts'
 
 const CurveQuery = z.strictObject({
@@ -67,7 +67,7 @@ export const curves: Routes<{ db: Db, catalog: () => Catalog, clock: Clock }> = 
       return sendText(reply, pictureOf(catalog(), service, scope, grid, points, outages, acknowledgements))
     }
     const rows = points.map(describePoint)
-    if (type === 'text/csv') return sendText(reply, csvOf(rows))
+    if (type === 'text/csv') return sendText(reply, csvOf(CurvePoint, rows))
     if (type === 'application/x-ndjson') return sendText(reply, rows.map(row => `${JSON.stringify(row)}\n`).join(''))
     return { service: service.slug, window_s: grid.widthMs / 1000, region: scope.region, device_class: scope.deviceClass, points: rows }
   })
@@ -103,11 +103,6 @@ function timelineOf (events: readonly OutageEvent[]): Background['timeline'] {
 
 function describePoint ({ start, expected, upper, working, degraded, down, state, complete, gap }: Point): z.infer<typeof CurvePoint> {
   return { start: at(new Date(start)), working, degraded, down, expected_down: expected, upper_down: upper, state, complete, gap }
-}
-
-function csvOf (rows: readonly z.infer<typeof CurvePoint>[]): string {
-  const names = Object.keys(CurvePoint.shape) as (keyof z.infer<typeof CurvePoint>)[]
-  return [names.join(','), ...rows.map(row => names.map(name => row[name] ?? '').join(',')), ''].join('\r\n')
 }
 
 function pictureOf (

@@ -108,6 +108,13 @@ export function sendText (reply: { send: (payload: never) => unknown }, text: st
   return reply.send(text as never) as never
 }
 
+/** Rows under the names of their members, as CSV (RFC 4180): quotes only where a value needs them, nothing where it is null. */
+export function csvOf<Row extends z.ZodObject> (row: Row, rows: readonly z.infer<Row>[]): string {
+  const names = Object.keys(row.shape)
+  const quote = (text: string) => /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
+  return [names.join(','), ...rows.map(row => names.map(name => quote(String((row as Record<string, unknown>)[name] ?? ''))).join(',')), ''].join('\r\n')
+}
+
 /** Answers that may be kept for a few seconds: as long as the next rollup takes. */
 export const BRIEFLY = 'public, max-age=2'
 /** Answers that change with a release or an editor's hand. */

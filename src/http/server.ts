@@ -27,6 +27,7 @@ import type { Shared } from './counters.ts'
 import { describeCalls, documentation } from './documentation.ts'
 import { feeds } from './feeds.ts'
 import { dressAnswers, limitRequests, limitWaiting, tagAnswers, trustProxies, type Limit } from './guards.ts'
+import { history } from './history.ts'
 import { operations } from './operations.ts'
 import { moderation, type PreviewRerun } from './moderation.ts'
 import { outages } from './outages.ts'
@@ -182,6 +183,7 @@ export async function openHttp (options: HttpOptions): Promise<FastifyInstance> 
       await app.register(services, options)
       await app.register(curves, options)
       await app.register(breakdowns, options)
+      await app.register(history, options)
       await app.register(outages, options)
       await app.register(vocabularies, options)
     }, { prefix: '/v1' })
