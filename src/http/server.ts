@@ -28,6 +28,7 @@ import { describeCalls, documentation } from './documentation.ts'
 import { feeds } from './feeds.ts'
 import { dressAnswers, limitRequests, limitWaiting, tagAnswers, trustProxies, type Limit } from './guards.ts'
 import { history } from './history.ts'
+import { leadTimes } from './lead-times.ts'
 import { operations } from './operations.ts'
 import { moderation, type PreviewRerun } from './moderation.ts'
 import { outages } from './outages.ts'
@@ -136,7 +137,7 @@ export async function openHttp (options: HttpOptions): Promise<FastifyInstance> 
     if (isClosed(route.url)) route.config = { ...route.config, cors: false }
   })
   await app.register(cors, {
-    origin: '*', exposedHeaders: 'etag, ratelimit, ratelimit-policy, retry-after', maxAge: 86_400, strictPreflight: false
+    origin: '*', exposedHeaders: 'etag, link, ratelimit, ratelimit-policy, retry-after', maxAge: 86_400, strictPreflight: false
   })
   dressAnswers(app)
   app.addHook('onRequest', (request, reply, done) => {
@@ -185,6 +186,7 @@ export async function openHttp (options: HttpOptions): Promise<FastifyInstance> 
       await app.register(breakdowns, options)
       await app.register(history, options)
       await app.register(outages, options)
+      await app.register(leadTimes, options)
       await app.register(vocabularies, options)
     }, { prefix: '/v1' })
     await app.register(feeds, { ...options, prefix: '/feeds' })

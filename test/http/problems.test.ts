@@ -10,7 +10,7 @@ import { problem } from './contract.ts'
 const app = await openTestApp(t)
 
 const GETS = [
-  '/v1/services', '/v1/services/imessage', '/v1/services/imessage/curve', '/v1/services/imessage/breakdown', '/v1/services/imessage/history', '/v1/outages',
+  '/v1/services', '/v1/services/imessage', '/v1/services/imessage/curve', '/v1/services/imessage/breakdown', '/v1/services/imessage/history', '/v1/outages', '/v1/lead-times',
   '/v1/outages/0192a1b2-0000-7000-8000-000000000000', '/v1/regions', '/v1/device-classes', '/v1/symptoms', '/healthz', '/readyz', '/openapi.json', '/problems/invalid'
 ]
 const POSTS = ['/v1/reports', '/v1/reports/batch']
