@@ -27,6 +27,7 @@ const Count = z.int().min(0).max(1e9)
 const WindowRow = z.strictObject({
   service: Slug,
   start: Instant,
+  expected_per_hour: z.number().min(0.001).max(1e6).optional(),
   width_s: z.int().min(1).max(3600).refine(width => 3600 % width === 0, 'must be a divisor of an hour').optional(),
   region: z.string().refine(code => coarsenRegion(code) !== undefined, 'must be an ISO 3166 country or subdivision, or ZZ').default('ZZ'),
   device_class: Slug.default('unknown'),
@@ -141,7 +142,7 @@ function parseJson (name: string, number: number, line: string): unknown {
   }
 }
 
-const NUMBERS = new Set(['width_s', 'working', 'degraded', 'down'])
+const NUMBERS = new Set(['expected_per_hour', 'width_s', 'working', 'degraded', 'down'])
 
 async function * readCsv (name: string, bytes: AsyncIterable<Uint8Array>): AsyncGenerator<{ line: number, value: unknown }> {
   const parser = parseCsv({ columns: true, bom: true, info: true, trim: true, skip_empty_lines: true, max_record_size: LINE_BYTES_MAX })
@@ -235,7 +236,8 @@ export function registerReplay (program: Command): void {
     .argument('<files...>', 'NDJSON or CSV, gzipped or not, or - for standard input')
     .option('--svg <dir>', 'draw the curve of each service into this folder')
     .addHelpText('after', `
-A row is { service, start, width_s?, region?, device_class?, working?, degraded?, down }, ascending for each service;
+A row is { service, start, width_s?, region?, device_class?, working?, degraded?, down }, ascending for each service,
+the first with expected_per_hour? (2) of down before anything is learnt;
 a gap { service, start, end, gap: true }; a withheld alarm { service, start, withheld: [scope] }.
 Prints one line of JSON for each transition, and a table on stderr.`)
     .action(async (files: string[], { svg }: { svg?: string }) => {

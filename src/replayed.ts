@@ -11,7 +11,7 @@ import { drawCurve, type PictureOutage, type PicturePoint } from './http/picture
 
 /** A checked row: one cell of a window, a gap `[start, end)`, or scopes (`scopeKey`) whose alarm was withheld; instants in ms. */
 export type ReplayRow =
-  | { service: string, start: number, width_s?: number | undefined, region: string, device_class: string, working: number, degraded: number, down: number }
+  | { service: string, start: number, expected_per_hour?: number | undefined, width_s?: number | undefined, region: string, device_class: string, working: number, degraded: number, down: number }
   | { service: string, start: number, end: number, gap: true }
   | { service: string, start: number, withheld: string[] }
 
@@ -80,7 +80,7 @@ export class ReplayedService {
       for (const scope of row.withheld) this.#window!.withheld.add(scope)
       return said
     }
-    const said = this.#open(row.start, row.width_s)
+    const said = this.#open(row.start, row.width_s, row.expected_per_hour)
     const window = this.#window!
     const cell = `${row.region}|${row.device_class}`
     if (window.seen.has(cell)) throw new Fault('invalid', `a second row of ${cell} at ${instant(row.start)}`)
@@ -98,11 +98,11 @@ export class ReplayedService {
     return said
   }
 
-  #open (start: number, widthS: number | undefined): Said[] {
+  #open (start: number, widthS: number | undefined, expectedPerHour = EXPECTED_PER_HOUR): Said[] {
     if (this.#state === undefined) {
       const widthMs = (widthS ?? WIDTH_S_DEFAULT) * 1000
       this.#widthMs = widthMs
-      this.#state = newDetector(EXPECTED_PER_HOUR, widthMs / MINUTE_MS)
+      this.#state = newDetector(expectedPerHour, widthMs / MINUTE_MS)
       this.#cursor = this.#first = start
       this.#gaps = this.#gaps.filter(({ end }) => end > start)
     }

@@ -87,11 +87,11 @@ export async function deleteWithheld (db: Db, serviceId: number, from: number): 
   await db.query('delete from withheld where service_id = $1 and minute >= $2', [serviceId, new Date(from).toISOString()])
 }
 
-/** What was withheld in the minutes of `[from, to)` (ms), of one service or of all. */
+/** What was withheld in the minutes of `[from, to)` (ms), of one service or of all, ascending by minute. */
 export async function readWithheld (db: Db, from: number, to: number, serviceId?: number): Promise<Withheld[]> {
   const rows = await db.query<{ service_id: number, minute: Date, scope: string, networks: number }>(
     `select service_id, minute, scope, networks from withheld where minute >= $1 and minute < $2
-      and ($3::integer is null or service_id = $3)`,
+      and ($3::integer is null or service_id = $3) order by minute, service_id, scope collate "C"`,
     [new Date(from).toISOString(), new Date(to).toISOString(), serviceId ?? null])
   return rows.map(row => ({ serviceId: row.service_id, minute: row.minute.getTime(), scope: row.scope, networks: row.networks }))
 }

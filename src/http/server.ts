@@ -44,6 +44,7 @@ import { sources } from './sources.ts'
 import { statuspage } from './statuspage.ts'
 import { tokens } from './tokens.ts'
 import { vocabularies } from './vocabularies.ts'
+import { windows } from './windows.ts'
 import { workarounds } from './workarounds.ts'
 
 /** A request must have arrived whole within this, ms: a long batch over a slow line. */
@@ -185,6 +186,7 @@ export async function openHttp (options: HttpOptions): Promise<FastifyInstance> 
       await app.register(curves, options)
       await app.register(breakdowns, options)
       await app.register(history, options)
+      await app.register(windows, options)
       await app.register(outages, options)
       await app.register(leadTimes, options)
       await app.register(vocabularies, options)

@@ -26,6 +26,7 @@ t.test('it lists every call with its parameters, and how each refuses', async t 
     'get /v1/services/{service}': 'service device_class',
     'get /v1/services/{service}/curve': 'service from to window region device_class',
     'get /v1/services/{service}/breakdown': 'service by from to region',
+    'get /v1/services/{service}/windows': 'service from to',
     'get /v1/services/{service}/history': 'service from to',
     'get /v1/outages': 'limit cursor service state since until',
     'get /v1/outages/{id}': 'id device_class',
