@@ -7,8 +7,8 @@ import type { Place } from './pages.ts'
 /** Which part of the record is meant, by detection, or publication where there is no outage of ours; ms, half open. */
 export interface RecordFilter { serviceId?: number | undefined, from?: number | undefined, to?: number | undefined }
 
-/** What one incident of a vendor is told apart by, within a service, among the rows of `acknowledgements a`. */
-const INCIDENT = 'a.id::text'
+/** What one incident of a vendor is told apart by, within a service, among the rows of `acknowledgements a`; one recorded by hand by itself. */
+const INCIDENT = "coalesce(a.source_id::text || ' ' || a.incident, a.id::text)"
 
 /** The first word of the vendor on each outage, also on those that were merged into it. */
 const WORDS = `select distinct on (a.service_id, coalesce(about.merged_into, a.outage_id)) a.service_id, coalesce(about.merged_into, a.outage_id) as outage_id,

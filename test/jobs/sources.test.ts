@@ -145,6 +145,7 @@ t.test('an incident that nobody reports stands as an acknowledgement of nothing 
   await pass(30)
   t.match(await readAcknowledgements(app.database, undefined, 10), [{ outageId: null, publishedAt: new Date(at(3)), incident: 'inc1', text: 'Git operations fail' }])
   t.strictSame((await readAcknowledgements(app.database, undefined, 10)).length, 1, 'once, however often it is read')
+  t.match((await app.ask('/v1/lead-times')).body, { items: [{ kind: 'missed', service: 'github', acknowledged_at: at(3) }], summary: { missed: 1 } })
 })
 
 t.test('one incident may cover several outages, and a correction is a further word, never an overwrite', async t => {
@@ -165,6 +166,7 @@ t.test('one incident may cover several outages, and a correction is a further wo
   const about = (await readAcknowledgements(app.database, undefined, 10)).map(({ outageId }) => outageId)
   t.strictSame(new Set(about), new Set([first.id, second.id]), 'a row for each')
   t.equal(about.length, 2)
+  t.match((await app.ask('/v1/lead-times')).body.summary, { acknowledged: 2, unacknowledged: 0, missed: 0 }, 'and neither is missed')
   const words = await app.database.query('select text from vendor_words order by published_at, seen_at')
   t.strictSame(words.map(({ text }) => text), ['We are looking into it.', 'We are looking into Git.', 'Found.'])
 })
