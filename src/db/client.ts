@@ -176,7 +176,8 @@ export function isUnavailable (error: unknown): boolean {
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
   if (!(cause instanceof Error)) return false
   if (!('code' in cause) || cause.code === undefined) {
-    return /terminated|timeout|connection|not queryable|closed/i.test(cause.message)
+    // pg's own are plain errors; a SyntaxError may speak of an "unterminated string", or quote any word of a body.
+    return cause.name === 'Error' && /terminated|timeout|connection|not queryable|closed/i.test(cause.message)
   }
   const code = String(cause.code)
   // Class 08: connection; 28: no longer let in; 53: resources; 57: operator intervention (57014 is a statement's time-out).

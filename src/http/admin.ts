@@ -29,6 +29,7 @@ declare module 'fastify' {
  */
 export function guardAdmin (app: FastifyInstance, { db, now, methodsOf }: { db: Db, now: () => Date, methodsOf: MethodsOf }): void {
   app.decorateRequest('actor', '')
+  app.removeContentTypeParser('text/plain')
   app.addHook('onRoute', route => {
     const { url, method, config } = route
     if (url.endsWith('/*')) return
