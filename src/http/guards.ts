@@ -84,7 +84,10 @@ const TOKEN = /^[Bb][Ee][Aa][Rr][Ee][Rr] +gsw_([a-z0-9]{1,32})_([A-Za-z0-9_-]{1,
  * @throws Fault `unauthorized`, in the same words for every reason, or `forbidden`.
  */
 export async function checkToken (db: Db, request: FastifyRequest, scope: TokenScope | undefined, now: Date): Promise<string> {
-  const [, id = '', secret = ''] = TOKEN.exec(request.headers.authorization ?? '') ?? []
+  const { headers: { authorization = '' }, raw: { rawHeaders } } = request
+  // Of two Authorization headers Node tells the first; who stands in front may have gone by the second.
+  const once = rawHeaders.filter((name, place) => place % 2 === 0 && /^authorization$/i.test(name)).length === 1
+  const [, id = '', secret = ''] = (once && TOKEN.exec(authorization)) || []
   const token = id === '' ? undefined : await findToken(db, id)
   // Hashing and comparing also when there is no such token: the time it takes tells nothing.
   const matches = timingSafeEqual(hashSecret(secret), token?.secretHash ?? NO_HASH)

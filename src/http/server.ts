@@ -201,7 +201,8 @@ export async function openHttp (options: HttpOptions): Promise<FastifyInstance> 
 /** Answers OPTIONS: what a path allows; a browser's question whether another site may call it is left to cors. */
 function openToOthers (app: FastifyInstance, methodsOf: MethodsOf): void {
   app.addHook('onRequest', (request, reply, done) => {
-    if (request.method !== 'OPTIONS') return done()
+    // What there is behind the admin's prefix its own guard tells, to token holders.
+    if (request.method !== 'OPTIONS' || request.url.startsWith('/v1/admin/')) return done()
     const methods = methodsOf(request.url)
     if (!methods.includes('OPTIONS')) answerUnknown(methods, reply)
     else if (request.headers['access-control-request-method'] !== undefined) done()

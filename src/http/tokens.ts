@@ -6,7 +6,7 @@ import { TOKEN_SCOPES, type TokenScope } from '../core/vocabulary.ts'
 import { recordAudit } from '../db/audit.ts'
 import { transact, type Database } from '../db/client.ts'
 import { findToken, insertToken, readTokens, updateToken, type PlainToken } from '../db/tokens.ts'
-import { checkMatch } from './admin.ts'
+import { checkMatch, oneLine } from './admin.ts'
 import { hashSecret } from './guards.ts'
 import { at, At, atOrNull, Instant, pageOf, PageQuery, pageRows, readPlace, type Routes } from './schemas.ts'
 
@@ -14,7 +14,7 @@ const ID_BYTES = 6
 const SECRET_BYTES = 32
 
 const TokenBody = z.strictObject({
-  name: z.string().trim().min(1).max(100),
+  name: oneLine(100),
   scopes: z.array(z.enum(TOKEN_SCOPES)).min(1).max(TOKEN_SCOPES.length).transform(scopes => [...new Set(scopes)]),
   expires_at: Instant.nullable().default(null).describe('Null: never')
 }).meta({ id: 'TokenBody' })

@@ -6,7 +6,7 @@ const app = await openTestApp(t, { now: new Date('2012-11-18T18:00:00Z') })
 const bearer = (token: string) => ({ authorization: `Bearer ${token}` })
 const [admin, moderate] = [await app.token(['admin']), await app.token(['moderate'])]
 let people = 0
-const call = (method: 'GET' | 'POST' | 'PATCH' | 'PUT' | 'DELETE', path: string, token?: string, payload?: unknown, headers = {}) =>
+const call = (method: 'GET' | 'POST' | 'PATCH' | 'PUT' | 'DELETE' | 'OPTIONS', path: string, token?: string, payload?: unknown, headers = {}) =>
   app.ask(path, {
     method,
     headers: { 'x-forwarded-for': addressOf(people++), ...(token === undefined ? {} : bearer(token)), ...headers },
@@ -16,7 +16,7 @@ const call = (method: 'GET' | 'POST' | 'PATCH' | 'PUT' | 'DELETE', path: string,
 t.test('nobody learns without a token what there is below the prefix, nor is their body read', async t => {
   const answers = new Set<string>()
   for (const path of ['/v1/admin/tokens', '/v1/admin/audit', '/v1/admin/nothing', '/v1/admin/tokens/abc', '/v1/admin/']) {
-    for (const method of ['GET', 'POST', 'PATCH', 'PUT', 'DELETE'] as const) {
+    for (const method of ['GET', 'POST', 'PATCH', 'PUT', 'DELETE', 'OPTIONS'] as const) {
       for (const token of [undefined, 'gsw_0_0', `${admin}x`]) {
         const answer = await call(method, path, token, method === 'GET' ? undefined : '{broken', { 'content-type': 'application/json' })
         problem(t, answer, 'unauthorized')
@@ -48,6 +48,10 @@ t.test('a token made here works at once, and not a moment after it is revoked', 
   t.equal((await call('DELETE', `/v1/admin/tokens/${described.id}`, token)).status, 204)
   problem(t, await call('GET', '/v1/admin/tokens', token), 'unauthorized')
   t.ok((await call('GET', `/v1/admin/tokens/${described.id}`, admin)).body.revoked_at)
+})
+
+t.test('a token is called by one line of text, as everything here is', async t => {
+  for (const name of ['a\u0000b', 'a\nb', '\ud800', '']) problem(t, await call('POST', '/v1/admin/tokens', admin, { name, scopes: ['import'] }), 'invalid', ['/name'])
 })
 
 t.test('a change names the version it changes', async t => {

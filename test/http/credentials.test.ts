@@ -1,5 +1,6 @@
 // Every admin operation, found in the description, against every kind of wrong credentials.
 import { createHash } from 'node:crypto'
+import { request } from 'node:http'
 import t from 'tap'
 import { DAY_MS } from '../../src/core/time.ts'
 import { TOKEN_SCOPES, type TokenScope } from '../../src/core/vocabulary.ts'
@@ -57,6 +58,19 @@ t.test('no wrong credentials open any admin operation, and all get the same answ
   }
   t.equal(answers.size, 1)
   for (const query of [`?token=${good}`, `?access_token=${good}`, `?authorization=Bearer%20${good}`]) problem(t, await app.ask(`/v1/admin/tokens${query}`), 'unauthorized')
+})
+
+t.test('credentials that stand twice open nothing, whichever of them is good: a proxy in front may have read the other', async t => {
+  const address = await app.http.listen({ host: '127.0.0.1', port: 0 })
+  const askTwice = (path: string, ...tokens: string[]) => new Promise<number>((resolve, reject) => {
+    const sent = request(`${address}${path}`, { headers: ['host', 'localhost', ...tokens.flatMap(token => ['authorization', `Bearer ${token}`])] as never }, answer => {
+      answer.resume()
+      resolve(answer.statusCode!)
+    })
+    sent.on('error', reject).end()
+  })
+  t.equal(await askTwice('/v1/admin/tokens', good), 200)
+  for (const tokens of [[good, 'x'], ['x', good], [good, good], [good, other]]) t.equal(await askTwice('/v1/admin/tokens', ...tokens), 401)
 })
 
 t.test('a token opens what its scope opens, and nothing else', async t => {
