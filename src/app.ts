@@ -34,6 +34,8 @@ import { openRedis } from './redis.ts'
 const REFRESH_MS = 10_000
 /** A statement of the jobs may take this long: a recount of a whole day, ms. */
 const JOB_TIMEOUT_MS = 60_000
+/** How long a moderator's call waits for those before it: they work one after another. */
+const MODERATION_WAIT_MS = 15_000
 /** The import key's length; `ensureImportKey` keeps the first ever made. */
 export const IMPORT_KEY_BYTES = 32
 
@@ -82,7 +84,7 @@ export async function openApp (options: AppOptions): Promise<App> {
   const ingest = openDatabase(connection, { onError, max: 4 })
   const jobsDatabase = openDatabase(connection, { onError, max: 3, answerTimeoutMs: 0, statementTimeoutMs: JOB_TIMEOUT_MS })
 
-  const moderation = openDatabase(connection, { onError, max: 2, answerTimeoutMs: 0, statementTimeoutMs: JOB_TIMEOUT_MS })
+  const moderation = openDatabase(connection, { onError, max: 2, answerTimeoutMs: 0, statementTimeoutMs: JOB_TIMEOUT_MS, connectTimeoutMs: MODERATION_WAIT_MS })
 
   const begun = floorTo(clock.now().getTime(), MINUTE_MS)
   await beginWatching(database, new Date(begun))

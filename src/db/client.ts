@@ -1,6 +1,7 @@
 // The pool, transactions and advisory locks. What is asked of the database stands in the file of its noun.
 import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres'
 import pg from 'pg'
+import { Fault } from '../core/faults.ts'
 
 /** Where to connect, as pg takes it. */
 export type Connection = pg.PoolConfig
@@ -30,9 +31,10 @@ export interface Database extends Db {
 /**
  * Opens a bounded pool; connects on first use.
  * `answerTimeoutMs` 0 waits as long as the statement may run: for jobs and commands, where nobody waits for an answer.
+ * `connectTimeoutMs` is also how long somebody waits for one of the pool's connections to be free.
  */
 export function openDatabase (connection: Connection, options: {
-  onError: (error: Error) => void, max?: number, answerTimeoutMs?: number, statementTimeoutMs?: number
+  onError: (error: Error) => void, max?: number, answerTimeoutMs?: number, statementTimeoutMs?: number, connectTimeoutMs?: number
 }): Database {
   const answerTimeoutMs = options.answerTimeoutMs ?? ANSWER_TIMEOUT_MS
   let closing = false
@@ -41,7 +43,7 @@ export function openDatabase (connection: Connection, options: {
   const pool = new pg.Pool({
     ...connection,
     max: options.max ?? POOL_MAX,
-    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    connectionTimeoutMillis: options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
     idleTimeoutMillis: 30_000,
     statement_timeout: options.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS,
     lock_timeout: LOCK_TIMEOUT_MS,
@@ -82,17 +84,21 @@ export async function transactUnderLock<T> (database: Database, lock: number, wo
   })
 }
 
+/** Thrown by work that wants its transaction undone. */
+export const UNDONE = new Error('undone on purpose')
+
 async function withClient<T> (database: Database, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
   const client = await database.pool.connect()
-  let failed: unknown
+  let failed = false
   try {
     return await work(client)
   } catch (error) {
-    failed = error
+    failed = !(error instanceof Fault || error === UNDONE)
     throw error
   } finally {
-    // A connection that failed is not used again: what it still holds goes with it.
-    client.release(failed !== undefined)
+    // A connection that failed is not used again: what it still holds goes with it. What we refuse ourselves leaves none
+    // behind, and a new connection costs more than most refusals.
+    client.release(failed)
   }
 }
 

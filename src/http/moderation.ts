@@ -7,7 +7,7 @@ import { tellOutageRef } from '../core/telling.ts'
 import type { Clock } from '../core/time.ts'
 import { MODERATION_ACTIONS } from '../core/vocabulary.ts'
 import { recordAudit } from '../db/audit.ts'
-import { LOCKS, retryConflicts, transactUnderLock, type Database, type Db } from '../db/client.ts'
+import { LOCKS, retryConflicts, transactUnderLock, UNDONE, type Database, type Db } from '../db/client.ts'
 import { requestRejudge } from '../db/detector.ts'
 import {
   changeReports, findAction, findLaterActions, findMeant, hasPreview, insertAction, keepOutages, keepPreview, minutesOf, planAction, readActions,
@@ -67,8 +67,6 @@ const ActionPath = z.strictObject({ id: z.uuid() })
 /** What judging again would make of a service's outages, as seen inside a transaction. */
 export type PreviewRerun = (tx: Db, service: Service, fromMinute: number) => Promise<{ before: Outage[], after: Outage[] }>
 
-/** Thrown to roll a preview back. */
-const PREVIEWED = new Error('a preview is rolled back')
 interface Done { result: Omit<z.infer<typeof Preview>, 'until'>, meant: Meant[], kept: string[] }
 
 /** `/v1/admin/moderation`. `db`: one whose statements may take as long as the jobs' do. */
@@ -130,8 +128,8 @@ export const moderation: Routes<{ db: Database, catalog: () => Catalog, clock: C
     let done: Done | undefined
     await locked(async tx => {
       done = await act(tx, body, uuid7())
-      throw PREVIEWED
-    }).catch((error: unknown) => { if (error !== PREVIEWED) throw error })
+      throw UNDONE
+    }).catch((error: unknown) => { if (error !== UNDONE) throw error })
     const { result, meant } = done!
     const until = await locked(tx => keepPreview(tx, meant, clock.now()))
     return { ...result, until: at(until) }

@@ -82,6 +82,7 @@ const FRAMEWORK_FAULTS: Record<string, [FaultCode, string]> = {
 /** The fault that an error of the framework's, the database's or our own amounts to. */
 export function faultOf (error: unknown): Fault {
   if (error instanceof Fault) return error
+  if (isHungUp(error)) return new Fault('malformed', 'The connection ended before the body was whole.')
   if (isUnavailable(error)) return new Fault('unavailable', 'The database does not answer; nothing was acknowledged.')
   const { code, statusCode, message } = error as Partial<FastifyError>
   const told = code === undefined ? undefined : FRAMEWORK_FAULTS[code]
@@ -89,6 +90,11 @@ export function faultOf (error: unknown): Fault {
   if (error instanceof SyntaxError) return new Fault('malformed', 'The body is not JSON.')
   const known = FAULT_CODES.find(name => PROBLEMS[name].status === statusCode && statusCode < 500)
   return known === undefined ? new Fault('internal', 'An unexpected error happened; it is in the log under request_id.') : new Fault(known, message ?? '')
+}
+
+/** Node's word for a client that leaves in the midst of its body; by its code it could be the database's connection. */
+function isHungUp (error: unknown): boolean {
+  return error instanceof Error && error.message === 'aborted' && 'code' in error && error.code === 'ECONNRESET'
 }
 
 /**

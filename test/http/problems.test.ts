@@ -3,7 +3,7 @@ import { connect, type AddressInfo } from 'node:net'
 import { PassThrough } from 'node:stream'
 import t from 'tap'
 import { FAULT_CODES } from '../../src/core/faults.ts'
-import { answerBrokenRequest, PROBLEMS } from '../../src/http/problems.ts'
+import { answerBrokenRequest, faultOf, PROBLEMS } from '../../src/http/problems.ts'
 import { openTestApp } from '../app.ts'
 import { problem } from './contract.ts'
 
@@ -143,4 +143,10 @@ t.test('a request that arrives too slowly is given up, and told so', async t => 
   t.match(text, /^HTTP\/1\.1 408 /)
   const body = JSON.parse(text.split('\r\n\r\n')[1]!)
   problem(t, { status: body.status, body }, 'timeout')
+})
+
+t.test('who hangs up in the midst of a body is no alarm about the database, whose own reset is', t => {
+  t.equal(faultOf(Object.assign(new Error('aborted'), { code: 'ECONNRESET' })).code, 'malformed')
+  t.equal(faultOf(Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET', syscall: 'read' })).code, 'unavailable')
+  t.end()
 })
