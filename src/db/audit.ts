@@ -54,6 +54,14 @@ export async function recordAudit (tx: Db, entry: AuditEntry, now: Date): Promis
   await tx.query('update audit_head set number = $1, hash = $2', [row.number, hash])
 }
 
+/**
+ * Waits until nobody writes to the log, and holds it until the commit. For work on one snapshot, which must do so before
+ * its first statement: whoever wrote later would be a collision (LOCK itself takes no snapshot).
+ */
+export async function holdAudit (tx: Db): Promise<void> {
+  await tx.query('lock table audit_head in exclusive mode')
+}
+
 /** SHA-256 over the hash of the row before and, as a JSON array, all that this one says. */
 export function hashRow ({ number, id, at, actor, action, target, before, after, reason, previous }: Omit<AuditRow, 'hash'>): Buffer {
   return createHash('sha256').update(previous)

@@ -122,10 +122,15 @@ export async function retryConflicts<T> (work: () => Promise<T>): Promise<T> {
     try {
       return await work()
     } catch (error) {
-      const code = error instanceof Error && 'code' in error ? error.code : undefined
-      if ((code !== '40001' && code !== '40P01') || attempt === CONFLICT_RETRIES_MAX) throw error
+      if (!isCollision(error) || attempt === CONFLICT_RETRIES_MAX) throw error
     }
   }
+}
+
+/** True when the database says that a transaction collided with another one, and did nothing. */
+export function isCollision (error: unknown): boolean {
+  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
+  return cause instanceof Error && 'code' in cause && (cause.code === '40001' || cause.code === '40P01')
 }
 
 /** True when a connection can be made and asked. */

@@ -6,7 +6,7 @@ import { INTERVAL_MS } from '../core/reports.ts'
 import { tellOutageRef } from '../core/telling.ts'
 import type { Clock } from '../core/time.ts'
 import { MODERATION_ACTIONS } from '../core/vocabulary.ts'
-import { recordAudit } from '../db/audit.ts'
+import { holdAudit, recordAudit } from '../db/audit.ts'
 import { LOCKS, retryConflicts, transactUnderLock, UNDONE, type Database, type Db } from '../db/client.ts'
 import { requestRejudge } from '../db/detector.ts'
 import {
@@ -148,6 +148,7 @@ export const moderation: Routes<{ db: Database, catalog: () => Catalog, clock: C
     const now = clock.now()
     const id = uuid7()
     const described = await locked(async tx => {
+      await holdAudit(tx)
       const { result, kept } = await act(tx, body, id)
       const { reports, filter, action, reason } = body
       const stored: StoredAction = {
@@ -191,6 +192,7 @@ export const moderation: Routes<{ db: Database, catalog: () => Catalog, clock: C
       response: { 200: Action }
     }
   }, async ({ params: { id }, body, actor }) => locked(async tx => {
+    await holdAudit(tx)
     const now = clock.now()
     const before = found(await findAction(tx, id, 'for update'))
     if (before.revertedAt !== null) throw new Fault('conflict', 'This action was reverted already.')

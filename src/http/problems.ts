@@ -4,7 +4,7 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import type { Duplex } from 'node:stream'
 import { z } from 'zod'
 import { Fault, FAULT_CODES, type FaultCode, type FieldError } from '../core/faults.ts'
-import { isUnavailable } from '../db/client.ts'
+import { isCollision, isUnavailable } from '../db/client.ts'
 
 /** What a fault is over HTTP: a code without a row does not compile. `help` is the page's advice. */
 export const PROBLEMS: Record<FaultCode, { status: number, title: string, help: string }> = {
@@ -83,6 +83,7 @@ const FRAMEWORK_FAULTS: Record<string, [FaultCode, string]> = {
 export function faultOf (error: unknown): Fault {
   if (error instanceof Fault) return error
   if (isHungUp(error)) return new Fault('malformed', 'The connection ended before the body was whole.')
+  if (isCollision(error)) return new Fault('conflict', 'Somebody else changed the same at the same moment; nothing was done. Try again.')
   if (isUnavailable(error)) return new Fault('unavailable', 'The database does not answer; nothing was acknowledged.')
   const { code, statusCode, message } = error as Partial<FastifyError>
   const told = code === undefined ? undefined : FRAMEWORK_FAULTS[code]

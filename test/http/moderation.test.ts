@@ -1,3 +1,4 @@
+import pg from 'pg'
 import t from 'tap'
 import { DAY_MS } from '../../src/core/time.ts'
 import { Action, Preview } from '../../src/http/moderation.ts'
@@ -210,4 +211,26 @@ t.test('what does not say what it means is refused, and changes nothing', async 
   problem(t, await post('moderation/actions/nope/revert'), 'not-found')
   t.match((await post('moderation/actions', { action: 'exclude', filter: { ...filter, to: new Date(START.getTime() - DAY_MS).toISOString() }, reason: 'x' })).body, { matched: 0, changed: 0 })
   t.strictSame(await dump(app), before)
+})
+
+t.test('an action waits for those who write to the audit log meanwhile, however many there are, and is not refused', async t => {
+  const { app, post } = await open(t)
+  await crowd(app, 2, 3)
+  const other = new pg.Client(app.owner)
+  await other.connect()
+  t.teardown(() => other.end())
+  const isWaiting = async () => (await app.asOwner("select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'")).length > 0
+  for (const [path, body, status] of [['actions', { action: 'exclude', reason: 'a brigade', filter: { service: 'imessage' } }, 201], ['revert', {}, 200]] as const) {
+    const { items: [last] } = (await app.ask('/v1/admin/moderation/actions', { headers: { authorization: `Bearer ${await app.token(['moderate'])}` } })).body
+    const told = { answered: false }
+    let acting: ReturnType<typeof post> | undefined
+    for (let round = 0; round < 10 && !told.answered; round++) {
+      await other.query('begin')
+      await other.query('update audit_head set number = number')
+      acting ??= post(path === 'actions' ? 'moderation/actions' : `moderation/actions/${last.id}/revert`, body).finally(() => { told.answered = true })
+      while (!told.answered && !await isWaiting());
+      await other.query('commit')
+    }
+    t.equal((await acting!).status, status, path)
+  }
 })

@@ -150,3 +150,10 @@ t.test('who hangs up in the midst of a body is no alarm about the database, whos
   t.equal(faultOf(Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET', syscall: 'read' })).code, 'unavailable')
   t.end()
 })
+
+t.test('what collides with another change again and again is a conflict, not a fault of ours', t => {
+  const collided = Object.assign(new Error('could not serialize access'), { code: '40001' })
+  t.equal(faultOf(collided).code, 'conflict')
+  t.equal(faultOf(new Error('Failed query', { cause: collided })).code, 'conflict')
+  t.end()
+})
