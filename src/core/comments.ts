@@ -3,10 +3,10 @@ import ipaddr from 'ipaddr.js'
 
 const REMOVED = '[removed]'
 const OCTET = '(?:25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)'
-/** A dot, also as people write it to get past a filter: ` . `, `[.]`, `(dot)`. */
-const DOT = '\\s?[[({]?\\s?(?:\\.|dot)\\s?[\\])}]?\\s?'
+/** A dot, also as people write it to get past a filter: ` . `, `[.]`, `(dot)`, and the one that names of hosts know in Chinese (UTS 46). */
+const DOT = '\\s?[[({]?\\s?(?:[.。]|dot)\\s?[\\])}]?\\s?'
 
-const EMAIL = /[\p{L}\p{N}._%+'-]{1,64}\s?(?:@|[[({]\s?(?:at|@)\s?[\])}])\s?[\p{L}\p{N}-]{1,63}(?:\s?[[({]?(?:\.|dot)[\])}]?\s?[\p{L}\p{N}-]{1,63}){1,5}/giu
+const EMAIL = /[\p{L}\p{N}._%+'-]{1,64}\s?(?:@|[[({]\s?(?:at|@)\s?[\])}])\s?[\p{L}\p{N}-]{1,63}(?:\s?[[({]?(?:[.。]|dot)[\])}]?\s?[\p{L}\p{N}-]{1,63}){1,5}/giu
 const IPV4 = new RegExp(`(?<![\\d.])${OCTET}(?:${DOT}${OCTET}){3}(?![\\d]|\\.\\d)(?:/\\d{1,2}|:\\d{1,5})?`, 'gi')
 const MAC = /(?<![\da-f:-])(?:[\da-f]{2}[:-]){5}[\da-f]{2}(?![\da-f:-])/gi
 /** What might be an IPv6 address; whether it is one is for ipaddr.js to say. */
