@@ -1,5 +1,6 @@
 // Many reports in one call, for relays and history: a JSON array, or NDJSON that is committed as it flows.
 import type { Readable } from 'node:stream'
+import { setImmediate } from 'node:timers/promises'
 import { z } from 'zod'
 import { Fault } from '../core/faults.ts'
 import type { Db } from '../db/client.ts'
@@ -17,7 +18,7 @@ const LINES_MAX = 100_000
 export const LINE_BYTES_MAX = 8 * 1024
 const ARRAY_BYTES_MAX = ARRAY_ITEMS_MAX * LINE_BYTES_MAX
 const NDJSON = 'application/x-ndjson'
-/** After so many lines the token is checked again. */
+/** After so many lines the token is checked again, and after so many blank ones others have their turn. */
 const RECHECK_LINES = 1_000
 /** Fields named of one item at most. */
 const ITEM_ERRORS_MAX = 20
@@ -51,8 +52,13 @@ export function itemOfLine (line: string): Item {
 /** Items of a file of lines; blank ones are passed over. @param linesMax after which a Fault `too-large` ends it. */
 export async function * itemsOfLines (source: AsyncIterable<Uint8Array>, linesMax = Infinity): AsyncGenerator<Item> {
   let count = 0
+  let blank = 0
   for await (const found of readLines(source, LINE_BYTES_MAX)) {
-    if ('line' in found && found.line.trim() === '') continue
+    if ('line' in found && found.line.trim() === '') {
+      // Nobody waits for anything between blank lines: without a pause they would hold up all other requests.
+      if (++blank % RECHECK_LINES === 0) await setImmediate()
+      continue
+    }
     if (++count > linesMax) throw new Fault('too-large', `A batch has at most ${linesMax} lines; send the rest in another.`)
     yield 'line' in found ? itemOfLine(found.line) : { fault: new Fault('too-large', `The line is longer than ${LINE_BYTES_MAX} bytes.`) }
   }

@@ -4,7 +4,7 @@ import { Readable } from 'node:stream'
 import { setImmediate } from 'node:timers/promises'
 import t from 'tap'
 import { HOUR_MS, MINUTE_MS } from '../../src/core/time.ts'
-import { Batch } from '../../src/http/batches.ts'
+import { Batch, itemsOfLines } from '../../src/http/batches.ts'
 import { createToken, revokeToken } from '../../src/http/tokens.ts'
 import { openTestApp, type TestApp } from '../app.ts'
 import { createDatabase } from '../database.ts'
@@ -239,4 +239,16 @@ t.test('a token that is revoked while its batch flows takes no more, and the ans
   t.equal(answer.status, 401)
   t.match(answer.body, { type: '/problems/unauthorized', counted: Number })
   t.ok(answer.body.counted >= 1_000 && answer.body.counted < 6_000, `${answer.body.counted} were taken`)
+})
+
+t.test('blank lines without end hold nobody up', async t => {
+  const source = Readable.from([Buffer.alloc(100_000, '\n')])
+  const pause = { turns: 0, over: false }
+  const others = (async () => {
+    for (; !pause.over; pause.turns++) await setImmediate()
+  })()
+  for await (const item of itemsOfLines(source)) t.fail(`${JSON.stringify(item)} is no item`)
+  pause.over = true
+  await others
+  t.ok(pause.turns > 50, `${pause.turns} turns of others`)
 })
