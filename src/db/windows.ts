@@ -7,27 +7,24 @@ import { LOCKS, retryConflicts, transactUnderLock, type Database, type Db } from
 
 const COUNTED = DISPOSITIONS.indexOf('counted')
 const [WORKING, DEGRADED, DOWN] = VERDICTS.map((_, code) => code)
-/** A recount reads this much of the past at once, ms. */
-const RECOUNT_SPAN_MS = DAY_MS
-
 /**
- * Recounts the newest day of stale minutes from the reports and takes their marks away, in one transaction.
+ * Recounts the newest stale minutes, those that began within `spanMs` of the last, from the reports and takes their marks away, in one transaction.
  * @returns the start (ms) of what is now up to date, or undefined when nothing was stale: -Infinity stands for all.
  */
-export async function recountStale (database: Database): Promise<number | undefined> {
-  return retryConflicts(() => transactUnderLock(database, LOCKS.rollup, recountDay))
+export async function recountStale (database: Database, spanMs: number): Promise<number | undefined> {
+  return retryConflicts(() => transactUnderLock(database, LOCKS.rollup, tx => recountNewest(tx, spanMs)))
 }
 
 /** Recounts all stale minutes inside a transaction under the rollup's lock. */
 export async function recountAll (tx: Db): Promise<void> {
-  for (let from: number | undefined = 0; from !== undefined && from !== -Infinity;) from = await recountDay(tx)
+  for (let from: number | undefined = 0; from !== undefined && from !== -Infinity;) from = await recountNewest(tx, DAY_MS)
 }
 
-async function recountDay (tx: Db): Promise<number | undefined> {
+async function recountNewest (tx: Db, spanMs: number): Promise<number | undefined> {
   const [range] = await tx.query<{ oldest: Date | null, newest: Date | null }>('select min(minute) as oldest, max(minute) as newest from stale_minutes')
   if (range!.newest === null || range!.oldest === null) return undefined
   const oldest = range!.oldest.getTime()
-  const from = Math.max(oldest, floorTo(range!.newest.getTime() - RECOUNT_SPAN_MS, INTERVAL_MS))
+  const from = Math.max(oldest, range!.newest.getTime() - spanMs)
   const span = [new Date(from).toISOString(), range!.newest.toISOString()]
   await tx.query(RECOUNT, [...span, new Date(floorTo(from, INTERVAL_MS)).toISOString()])
   await tx.query(`delete from windows using (select distinct service_id, minute from stale_minutes where minute between $1 and $2) s
@@ -37,7 +34,8 @@ async function recountDay (tx: Db): Promise<number | undefined> {
   return from === oldest ? -Infinity : from
 }
 
-// The second half of the union zeroes cells that have lost all their reports.
+// The second half of the union zeroes cells that have lost all their reports. The reports' minutes are bounded once more
+// where the join bounds them already, since only constants let the planner use the index on them.
 const RECOUNT = `insert into windows (service_id, minute, region, device_class, working, degraded, down, seen_working, seen_degraded, seen_down)
   select service_id, minute, region, device_class, sum(working), sum(degraded), sum(down),
     sum(working * seen), sum(degraded * seen), sum(down * seen)
@@ -47,7 +45,7 @@ const RECOUNT = `insert into windows (service_id, minute, region, device_class, 
     from reports
       join (select distinct service_id, minute, date_bin('15 min', minute, '1970-01-01T00:00:00Z') as interval_at
         from stale_minutes where minute between $1 and $2) s using (service_id, minute, interval_at)
-    where disposition = ${COUNTED} and interval_at >= $3 and interval_at <= $2
+    where disposition = ${COUNTED} and interval_at >= $3 and interval_at <= $2 and minute between $1 and $2
     union all
     select service_id, minute, region, device_class, 0, 0, 0, 0 from windows
       join (select distinct service_id, minute from stale_minutes where minute between $1 and $2) s using (service_id, minute)

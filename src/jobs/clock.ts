@@ -16,6 +16,9 @@ import { watchSources } from './sources.ts'
 
 /** Real time between two ticks, ms: what a report waits at most, beside the rollup itself, to be in the curve. */
 const TICK_MS = 1_000
+/** On the busiest days a recount of the running minute is long: ticks then keep to a tenth of the time, as far as this allows. */
+const TICK_LATEST_MS = 2_500
+const TICK_SHARE = 0.1
 /** Marks further apart than this (real ms) leave what lies between unmarked: then nobody knows whether reports could come in. */
 const MARK_REACH_MS = 5_000
 
@@ -82,8 +85,9 @@ function repeat (task: () => Promise<boolean>): () => Promise<void> {
   let timer: NodeJS.Timeout | undefined
   let running: Promise<void> = Promise.resolve()
   const next = () => {
+    const began = performance.now()
     running = task().then(more => {
-      if (!stopped) timer = setTimeout(next, more ? 0 : TICK_MS)
+      if (!stopped) timer = setTimeout(next, more ? 0 : pauseAfter(performance.now() - began))
     })
   }
   next()
@@ -92,6 +96,11 @@ function repeat (task: () => Promise<boolean>): () => Promise<void> {
     clearTimeout(timer)
     await running
   }
+}
+
+/** How long after a tick that took `tookMs` the next one waits, ms. */
+export function pauseAfter (tookMs: number): number {
+  return Math.min(TICK_LATEST_MS, Math.max(TICK_MS, tookMs * (1 / TICK_SHARE - 1)))
 }
 
 /** Marks the minute that runs, once; on a fast clock also those since the last mark, which no tick fell into. */

@@ -1,7 +1,8 @@
+import { DAY_MS, MINUTE_MS } from '../core/time.ts'
 import type { Database } from '../db/client.ts'
 import { recountStale } from '../db/windows.ts'
 
-/** Recounts in one tick at most: each takes a day of stale minutes, newest first. */
+/** Recounts in one tick at most, newest first. */
 const RECOUNTS_MAX = 40
 
 /**
@@ -11,7 +12,8 @@ const RECOUNTS_MAX = 40
 export async function rollup (database: Database): Promise<number> {
   let upToDateFrom = Infinity
   for (let round = 0; round < RECOUNTS_MAX; round++) {
-    const from = await recountStale(database)
+    // The minute that runs apart from a late report's: all that lies between the two would be read.
+    const from = await recountStale(database, round === 0 ? MINUTE_MS : DAY_MS)
     if (from === undefined || from === -Infinity) return -Infinity
     upToDateFrom = Math.min(upToDateFrom, from)
   }

@@ -3,9 +3,9 @@ import t from 'tap'
 import { MINUTE_MS } from '../../src/core/time.ts'
 import { openDatabase } from '../../src/db/client.ts'
 import { readCatalog } from '../../src/db/services.ts'
-import { startJobs } from '../../src/jobs/clock.ts'
-import { openOutgoing } from '../../src/jobs/outgoing.ts'
+import { pauseAfter, startJobs } from '../../src/jobs/clock.ts'
 import { detect, loadJudging } from '../../src/jobs/detect.ts'
+import { openOutgoing } from '../../src/jobs/outgoing.ts'
 import { rollup } from '../../src/jobs/rollup.ts'
 import { addressOf, openTestApp } from '../app.ts'
 
@@ -74,4 +74,8 @@ t.test('on a fast clock a mark covers the minutes since the last', async t => {
   await app.jobs.tick()
   const minutes = (await app.database.query('select minute from watched order by 1')).map(row => (row['minute'].getTime() - START.getTime()) / MINUTE_MS)
   t.strictSame(minutes, [0, 1, 2, 3, 4, 20], 'but not a stretch longer than five real seconds')
+})
+
+t.test('a tick waits a second for the next, and a long one until it was a tenth of the time, but never 3 s', async t => {
+  t.strictSame([0, 100, 200, 250, 60_000].map(pauseAfter), [1_000, 1_000, 1_800, 2_250, 2_500])
 })

@@ -89,3 +89,27 @@ t.test('stale minutes of long ago are recounted day by day, the newest first', a
   t.equal(await rollup(database), -Infinity)
   t.strictSame(await database.query('select * from windows order by 1, 2, 3, 4'), await database.query(COUNTED))
 })
+
+t.test('a recount of the minute that runs does not read through its quarter of an hour', async t => {
+  const { connection } = await createDatabase(t)
+  const database = openDatabase(connection, { onError: () => {}, answerTimeoutMs: 0, max: 1 })
+  t.teardown(() => database.close())
+  await prune(database, 30, NOW)
+  const interval = new Date('2026-01-10T12:00:00Z')
+  await database.query(`insert into reports (service_id, interval_at, id, minute, region, device_class, verdict, disposition, late)
+    select 1, $1, gen_random_uuid(), $1::timestamptz + make_interval(mins => i / 8000), 'ZZ', 'unknown', 2, 0, false
+    from generate_series(0, 14 * 8000 - 1) i`, [interval])
+  await database.query('analyze reports')
+  await database.query("select brin_summarize_new_values('reports_20260110_minute_idx')")
+  await database.query("insert into stale_minutes values (1, $1::timestamptz + interval '13 minutes'), (1, $1::timestamptz - interval '1 day')", [interval])
+  const read = async () => {
+    await database.query('select pg_stat_force_next_flush()')
+    const [row] = await database.query('select (seq_tup_read + idx_tup_fetch)::integer as n from pg_stat_all_tables where relname = $1', ['reports_20260110'])
+    return row!['n'] as number
+  }
+  const before = await read()
+  await rollup(database)
+  t.strictSame((await database.query('select down from windows')).map(row => row['down']), [8000])
+  const readNow = await read() - before
+  t.ok(readNow >= 8000 && readNow < 32_000, `${readNow} of 112,000 reports were read`)
+})
