@@ -3,7 +3,7 @@ import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import '@fastify/accepts'
 import proxyAddr from '@fastify/proxy-addr'
 import rateLimit from '@fastify/rate-limit'
-import type { FastifyInstance, FastifyRequest, HookHandlerDoneFunction } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest, HookHandlerDoneFunction } from 'fastify'
 import { Fault } from '../core/faults.ts'
 import type { TokenScope } from '../core/vocabulary.ts'
 import type { Db } from '../db/client.ts'
@@ -26,42 +26,45 @@ export async function limitRequests (
   app: FastifyInstance, name: string, { max, windowS }: Limit, shared: Shared | undefined, total?: Limit
 ): Promise<void> {
   await app.register(rateLimit, {
+    global: false,
     max,
     timeWindow: windowS * 1000,
     cache: ADDRESSES_HELD_MAX,
     ipv6Subnet: 64,
     ...(shared === undefined
       ? {}
-      : { store: shareCounters(shared, name, ADDRESSES_HELD_MAX), keyGenerator: keyIn(shared, openKeyedHash(randomBytes(32))) }),
-    enableDraftSpec: true,
-    errorResponseBuilder: (_request, { ttl }) => {
-      const retryAfterS = Math.max(1, Math.ceil(ttl / 1000))
-      return Object.assign(new Fault('rate-limited', `More than ${max} requests in ${windowS} s came from your address; try again in ${retryAfterS} s.`, { retryAfterS }), { statusCode: 429 })
-    }
+      : { store: shareCounters(shared, name, ADDRESSES_HELD_MAX), keyGenerator: keyIn(shared, openKeyedHash(randomBytes(32))) })
+  })
+  const count = app.createRateLimit()
+  const policy = `"${name}";q=${max};w=${windowS}`
+  // The plugin's own hook sends an early draft's three headers, which would have to be made two structured fields later.
+  const limit = async (request: FastifyRequest, reply: FastifyReply) => {
+    const counted = await count(request)
+    if (counted.isAllowed) return
+    reply.header('ratelimit-policy', policy).header('ratelimit', `"${name}";r=${counted.remaining};t=${counted.ttlInSeconds}`)
+    if (counted.isExceeded) throw tooMany(counted.ttl, retryAfterS => `More than ${max} requests in ${windowS} s came from your address; try again in ${retryAfterS} s.`)
+  }
+  app.addHook('onRoute', route => {
+    const hooks = [route.onRequest ?? []].flat()
+    // A GET's HEAD comes with the hooks of its GET.
+    if (!hooks.includes(limit)) route.onRequest = [...hooks, limit]
   })
   if (total !== undefined) limitTotal(app, name, total)
-  // The plugin sends an early draft's three headers; the current one has two structured fields.
-  app.addHook('onSend', (_request, reply, _payload, done) => {
-    const remaining = reply.getHeader('ratelimit-remaining')
-    if (remaining === undefined) return done()
-    const reset = reply.getHeader('ratelimit-reset')
-    for (const header of ['ratelimit-limit', 'ratelimit-remaining', 'ratelimit-reset']) reply.removeHeader(header)
-    reply.header('ratelimit-policy', `"${name}";q=${max};w=${windowS}`)
-    reply.header('ratelimit', `"${name}";r=${remaining};t=${reset}`)
-    done()
-  })
 }
 
 /** Counts all requests of a scope together; after the limit of each address, so that one alone cannot use it up. */
 function limitTotal (app: FastifyInstance, name: string, { max, windowS }: Limit): void {
   const count = app.createRateLimit({ max, timeWindow: windowS * 1000, keyGenerator: () => `all ${name}` })
-  app.addHook('preParsing', async (request, reply) => {
+  app.addHook('preParsing', async request => {
     const counted = await count(request)
     if (counted.isAllowed || !counted.isExceeded) return
-    const retryAfterS = Math.max(1, Math.ceil(counted.ttl / 1000))
-    reply.header('ratelimit-policy', `"all-${name}";q=${max};w=${windowS}`)
-    throw new Fault('rate-limited', `More than ${max} reports in ${windowS} s came in together; try again in ${retryAfterS} s.`, { retryAfterS })
+    throw tooMany(counted.ttl, retryAfterS => `More than ${max} reports in ${windowS} s came in together; try again in ${retryAfterS} s.`)
   })
+}
+
+function tooMany (ttlMs: number, tell: (retryAfterS: number) => string): Fault {
+  const retryAfterS = Math.max(1, Math.ceil(ttlMs / 1000))
+  return new Fault('rate-limited', tell(retryAfterS), { retryAfterS })
 }
 
 /**
