@@ -20,6 +20,11 @@ const report = (id: string): NewReport => ({
   history: false
 })
 
+/** Lets what waits for the next turn of the event loop come to pass. */
+async function pass (): Promise<void> {
+  for (let turn = 0; turn < 2; turn++) await new Promise(resolve => setImmediate(resolve))
+}
+
 /** A store whose commits happen when the test says so. */
 function openStore () {
   const stored = new Set<string>()
@@ -43,12 +48,15 @@ t.test('what arrives during a commit goes out together with the next, and no ans
   const writer = openWriter({ insert: store.insert, onFailed: () => t.fail() })
   const answers: string[] = []
   const send = (id: string) => writer.write(report(id)).then(outcome => answers.push(`${id} ${outcome}`))
-  const sent = ['a', 'b', 'c', 'b'].map(send)
-  t.strictSame(store.commits.map(({ ids }) => ids), [['a']])
-  await new Promise(resolve => setImmediate(resolve))
+  const sent = [send('a')]
+  await pass()
+  t.strictSame(store.commits.map(({ ids }) => ids), [['a']], 'a lone report goes out at once')
+  sent.push(...['b', 'c', 'b'].map(send))
+  await pass()
   t.strictSame(answers, [])
+  t.equal(store.commits.length, 1)
   store.commits[0]!.done()
-  await new Promise(resolve => setImmediate(resolve))
+  await pass()
   t.strictSame(store.commits[1]!.ids, ['b', 'c', 'b'])
   store.commits[1]!.done()
   await Promise.all(sent)
@@ -56,14 +64,26 @@ t.test('what arrives during a commit goes out together with the next, and no ans
   t.equal(writer.depth(), 0)
 })
 
+t.test('what arrives in one turn of the event loop goes out together', async t => {
+  const store = openStore()
+  const writer = openWriter({ insert: store.insert, onFailed: () => t.fail() })
+  const sent = ['a', 'b', 'c'].map(id => writer.write(report(id)))
+  await pass()
+  t.strictSame(store.commits.map(({ ids }) => ids), [['a', 'b', 'c']])
+  store.commits[0]!.done()
+  t.strictSame(await Promise.all(sent), ['new', 'new', 'new'])
+})
+
 t.test('a full queue refuses instead of growing', async t => {
   const store = openStore()
   const writer = openWriter({ insert: store.insert, onFailed: () => t.fail(), queueMax: 3 })
-  const sent = ['a', 'b', 'c', 'd'].map(id => writer.write(report(id)))
+  const sent = [writer.write(report('a'))]
+  await pass()
+  sent.push(...['b', 'c', 'd'].map(id => writer.write(report(id))))
   await t.rejects(writer.write(report('e')), { code: 'overloaded', retryAfterS: 5 })
   t.equal(writer.depth(), 4, 'one under way and three waiting')
   store.commits[0]!.done()
-  await new Promise(resolve => setImmediate(resolve))
+  await pass()
   store.commits[1]!.done()
   await writer.drain()
   t.strictSame(await Promise.all(sent), ['new', 'new', 'new', 'new'])
@@ -74,9 +94,11 @@ t.test('a commit that fails fails its own reports, tells of them, and no other',
   const failed: string[] = []
   const writer = openWriter({ insert: store.insert, onFailed: batch => failed.push(...batch.map(({ id }) => id)) })
   const first = writer.write(report('a'))
+  await pass()
   const second = writer.write(report('b'))
   store.commits[0]!.fail(new Fault('unavailable', 'gone'))
   await t.rejects(first, { code: 'unavailable' })
+  await pass()
   store.commits[1]!.done()
   t.equal(await second, 'new')
   t.strictSame(failed, ['a'])
@@ -87,8 +109,8 @@ t.test('a long queue goes out in batches of a bounded size', async t => {
   const writer = openWriter({ insert: store.insert, onFailed: () => t.fail() })
   const sent = Array.from({ length: 600 }, (_, i) => writer.write(report(String(i))))
   for (let i = 0; i < 8 && writer.depth() > 0; i++) {
+    await pass()
     store.commits[i]?.done()
-    await new Promise(resolve => setImmediate(resolve))
   }
   await Promise.all(sent)
   const sizes = store.commits.map(({ ids }) => ids.length)
