@@ -144,8 +144,10 @@ export function dressAnswers (app: FastifyInstance): void {
 }
 
 function refuseUnfit (request: FastifyRequest, done: HookHandlerDoneFunction): void {
-  const { headers, raw: { httpVersion } } = request
+  const { headers, raw: { httpVersion, rawHeaders } } = request
   if (headers.host === undefined && httpVersion === '1.1') return done(new Fault('malformed', 'An HTTP/1.1 request has a Host header.'))
+  // Node takes the first of several and drops the others (RFC 9112 §3.2).
+  if (countHosts(rawHeaders) > 1) return done(new Fault('malformed', 'A request has one Host header.'))
   if ((headers['content-encoding'] ?? 'identity') !== 'identity') return done(new Fault('unsupported-media-type', 'Send the body without a content encoding.'))
   try {
     if (request.method !== 'OPTIONS' && !request.is404) negotiate(request)
@@ -155,37 +157,10 @@ function refuseUnfit (request: FastifyRequest, done: HookHandlerDoneFunction): v
   }
 }
 
-/** Below the 3 s in which a caller is told that the database is gone, and above the time that one statement may take. */
-const ANSWER_WITHIN_MS = 2_600
-
-/**
- * Ends the wait of whoever has no answer in time: behind a hanging database each step has a time-out of its own, and a
- * report may have to wait for several. What was begun goes on, and a retry finds what came of it.
- */
-export function limitWaiting (app: FastifyInstance): void {
-  app.addHook('onRoute', route => {
-    if (route.config?.lasting === true) return
-    const { handler } = route
-    route.handler = function (request, reply) {
-      const answer: unknown = handler.call(this, request, reply)
-      return answer instanceof Promise ? inTime(answer) : answer
-    }
-  })
-}
-
-function inTime<T> (answer: Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const late = setTimeout(() => reject(new Fault('unavailable', 'The database does not answer; nothing was acknowledged.')), ANSWER_WITHIN_MS)
-    answer.then(
-      value => {
-        clearTimeout(late)
-        resolve(value)
-      },
-      (error: unknown) => {
-        clearTimeout(late)
-        reject(error)
-      })
-  })
+function countHosts (rawHeaders: readonly string[]): number {
+  let count = 0
+  for (let i = 0; i < rawHeaders.length; i += 2) if (rawHeaders[i]!.length === 4 && rawHeaders[i]!.toLowerCase() === 'host') count++
+  return count
 }
 
 /** Gives each answer of `app` that may be kept its ETag, and answers 304 to whoever has it already (RFC 9110 §13.1.2). */

@@ -26,7 +26,7 @@ import { curves } from './curves.ts'
 import type { Shared } from './counters.ts'
 import { describeCalls, documentation } from './documentation.ts'
 import { feeds } from './feeds.ts'
-import { dressAnswers, limitRequests, limitWaiting, tagAnswers, trustProxies, type Limit } from './guards.ts'
+import { dressAnswers, limitRequests, tagAnswers, trustProxies, type Limit } from './guards.ts'
 import { history } from './history.ts'
 import { leadTimes } from './lead-times.ts'
 import { operations } from './operations.ts'
@@ -45,6 +45,7 @@ import { statuspage } from './statuspage.ts'
 import { tokens } from './tokens.ts'
 import { vocabularies } from './vocabularies.ts'
 import { windows } from './windows.ts'
+import { limitStalling, limitWaiting } from './waiting.ts'
 import { workarounds } from './workarounds.ts'
 
 /** A request must have arrived whole within this, ms: a long batch over a slow line. */
@@ -117,6 +118,7 @@ export async function openHttp (options: HttpOptions): Promise<FastifyInstance> 
   logRequests(app)
   closeGently(app)
   limitWaiting(app)
+  limitStalling(app, () => performance.now())
   const routes: { method: string, url: string }[] = []
   app.addHook('onRoute', route => {
     const { method, url } = route

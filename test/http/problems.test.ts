@@ -128,6 +128,7 @@ t.test('what Node refuses before there is a request is a problem as well', async
   }
   problem(t, await say(`GET /${long} HTTP/1.1\r\n${end}`), 'headers-too-large')
   problem(t, await say(`GET /healthz HTTP/1.1\r\nX: ${long}\r\n${end}`), 'headers-too-large')
+  problem(t, await say(`GET /healthz HTTP/1.1\r\nhost: elsewhere\r\n${end}`), 'malformed')
   const proxied = await say(`CONNECT example.org:443 HTTP/1.1\r\n${end}`)
   problem(t, proxied, 'method-not-allowed')
   t.ok(proxied.headers['allow'])

@@ -1,0 +1,75 @@
+// How long a request may keep us waiting for its body, and how long it may be kept waiting for its answer.
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { Fault } from '../core/faults.ts'
+import { refuseConnection } from './problems.ts'
+
+/** Below the 3 s in which a caller is told that the database is gone, and above the time that one statement may take. */
+const ANSWER_WITHIN_MS = 2_600
+
+/**
+ * Ends the wait of whoever has no answer in time: behind a hanging database each step has a time-out of its own, and a
+ * report may have to wait for several. What was begun goes on, and a retry finds what came of it.
+ */
+export function limitWaiting (app: FastifyInstance): void {
+  app.addHook('onRoute', route => {
+    if (route.config?.lasting === true) return
+    const { handler } = route
+    route.handler = function (request, reply) {
+      const answer: unknown = handler.call(this, request, reply)
+      return answer instanceof Promise ? inTime(answer) : answer
+    }
+  })
+}
+
+function inTime<T> (answer: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const late = setTimeout(() => reject(new Fault('unavailable', 'The database does not answer; nothing was acknowledged.')), ANSWER_WITHIN_MS)
+    answer.then(
+      value => {
+        clearTimeout(late)
+        resolve(value)
+      },
+      (error: unknown) => {
+        clearTimeout(late)
+        reject(error)
+      })
+  })
+}
+
+/** A body must have arrived whole within this, ms, but for calls that last as long as it does; looked at this often. */
+const BODY_WITHIN_MS = 15_000
+const SWEEP_MS = 5_000
+
+/**
+ * Ends connections whose request's body does not come: ten thousand of them would lock everybody out for two minutes,
+ * which is how long a batch may take. One clock looks after all, since a timer each would cost every report.
+ * @param monotonic ms
+ */
+export function limitStalling (app: FastifyInstance, monotonic: () => number, { withinMs = BODY_WITHIN_MS, sweepMs = SWEEP_MS } = {}): void {
+  const awaited = new Map<FastifyRequest, number>()
+  app.addHook('onRequest', (request, _reply, done) => {
+    const { headers } = request
+    const hasBody = headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined
+    if (hasBody && request.routeOptions.config.lasting !== true) awaited.set(request, monotonic())
+    done()
+  })
+  app.addHook('preValidation', (request, _reply, done) => {
+    awaited.delete(request)
+    done()
+  })
+  app.addHook('onResponse', (request, _reply, done) => {
+    awaited.delete(request)
+    done()
+  })
+  const sweeping = setInterval(() => {
+    const late = monotonic() - withinMs
+    for (const [request, since] of awaited) {
+      // Ascending by time: whoever comes after is younger.
+      if (since > late) break
+      awaited.delete(request)
+      refuseConnection(request.raw.socket, new Fault('timeout', 'The body did not arrive in time.'))
+      request.raw.socket.destroySoon()
+    }
+  }, sweepMs)
+  app.addHook('onClose', async () => { clearInterval(sweeping) })
+}
