@@ -26,12 +26,12 @@ Promise<{ hour: number, scopes: Record<string, ScopeExpectation | null> }[]> {
   return rows.map(({ hour, scopes }) => ({ hour: hour.getTime(), scopes: scopes ?? {} }))
 }
 
-/** Every service's expectation of everything (`*`, `*`) in the hours of `[from, to)` (ms), newest last. */
-export async function readServiceBaselines (db: Db, from: number, to: number):
+/** Every service's expectation of everything (`*`, `*`), or that of some, in the hours of `[from, to)` (ms), newest last. */
+export async function readServiceBaselines (db: Db, from: number, to: number, serviceIds?: readonly number[]):
 Promise<{ serviceId: number, hour: number, learntHours: number, expectation: ScopeExpectation | null }[]> {
   const rows = await db.query<{ service_id: number, hour: Date, learnt_hours: number, expectation: ScopeExpectation | null }>(
     `select service_id, hour, learnt_hours, scopes -> '*|*' as expectation from baselines
-    where hour >= $1 and hour < $2 order by service_id, hour`,
-    [new Date(from).toISOString(), new Date(to).toISOString()])
+    where hour >= $1 and hour < $2 ${serviceIds === undefined ? '' : 'and service_id = any($3)'} order by service_id, hour`,
+    [new Date(from).toISOString(), new Date(to).toISOString(), ...(serviceIds === undefined ? [] : [serviceIds])])
   return rows.map(row => ({ serviceId: row.service_id, hour: row.hour.getTime(), learntHours: row.learnt_hours, expectation: row.expectation }))
 }

@@ -137,10 +137,10 @@ export async function readMerged ({ orm }: Db, rows: readonly Pick<Outage, 'serv
     [id, [...mergedInto === null ? [] : [mergedInto], ...into.filter(row => row.mergedInto === id).map(row => row.id)]]))
 }
 
-/** A service's outages that touch `[from, to)`, ascending by onset. */
-export async function readOutagesWithin ({ orm }: Db, serviceId: number, from: Date, to: Date): Promise<Outage[]> {
+/** The outages of some services that touch `[from, to)`, ascending by onset. */
+export async function readOutagesWithin ({ orm }: Db, serviceIds: readonly number[], from: Date, to: Date): Promise<Outage[]> {
   return orm.select().from(outages).where(and(
-    eq(outages.serviceId, serviceId), lt(outages.onsetAt, to),
+    inArray(outages.serviceId, [...serviceIds]), lt(outages.onsetAt, to),
     sql`coalesce(${outages.resolvedAt}, ${outages.dismissedAt}, 'infinity') > ${from.toISOString()}`
   )).orderBy(outages.onsetAt, outages.id)
 }

@@ -21,10 +21,23 @@ export async function readWatched (db: Db, from: number, to: number): Promise<St
 
 /** The minutes of `[from, to)` (ms) in which somebody watched a service, those of its imported history among them, merged. */
 export async function readServiceWatched (db: Db, serviceId: number, from: number, to: number): Promise<Stretch[]> {
+  const watched = await readWatchedOf(db, [serviceId], from, to)
+  return watched.get(serviceId)!
+}
+
+/** The same of several services, by service. */
+export async function readWatchedOf (db: Db, serviceIds: readonly number[], from: number, to: number): Promise<Map<number, Stretch[]>> {
   const live = await readWatched(db, from, to)
-  const { history } = await findWatchBounds(db, serviceId)
-  const past = { from: Math.max(from, history?.from ?? Infinity), to: Math.min(to, history?.to ?? -Infinity) }
-  return past.from < past.to ? mergeStretches([past, ...live]) : live
+  const histories = await db.query<{ id: number, history_from: Date | null, history_to: Date | null }>(
+    'select id, history_from, history_to from services where id = any($1)', [serviceIds])
+  return new Map(serviceIds.map(serviceId => {
+    const history = histories.find(({ id }) => id === serviceId)
+    const past = {
+      from: Math.max(from, history?.history_from?.getTime() ?? Infinity),
+      to: Math.min(to, (history?.history_to?.getTime() ?? -Infinity) + MINUTE_MS)
+    }
+    return [serviceId, past.from < past.to ? mergeStretches([past, ...live]) : live]
+  }))
 }
 
 /** Since when (ms) a service is watched, and which minutes its imported history covers; as the tables have it now. */

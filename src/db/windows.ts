@@ -132,10 +132,13 @@ export async function sumMinutes (db: Db, serviceId: number, minutes: readonly n
   return row!
 }
 
-/** Counts of every service by minute over `[from, to)` (ms); what had no reports is missing. */
-export async function readServiceTallies (db: Db, from: number, to: number): Promise<(Tally & { service_id: number, minute: Date })[]> {
-  return db.query(`select service_id, minute, ${TALLY} from windows where minute >= $1 and minute < $2 group by 1, 2`,
-    [new Date(from).toISOString(), new Date(to).toISOString()])
+/** Counts of every service, or of some, by minute over `[from, to)` (ms); what had no reports is missing. */
+export async function readServiceTallies (
+  db: Db, from: number, to: number, serviceIds?: readonly number[]
+): Promise<(Tally & { service_id: number, minute: Date })[]> {
+  return db.query(`select service_id, minute, ${TALLY} from windows
+    where minute >= $1 and minute < $2 ${serviceIds === undefined ? '' : 'and service_id = any($3)'} group by 1, 2`,
+  [new Date(from).toISOString(), new Date(to).toISOString(), ...(serviceIds === undefined ? [] : [serviceIds])])
 }
 
 /** The services that have a counted report since `from` (ms). */

@@ -109,7 +109,7 @@ async function findMeant (tx: Db, serviceId: number, id: string | undefined, pub
     const detail = 'Expected the id of an outage of this service.'
     throw new Fault('invalid', detail, { errors: [{ pointer: '/outage', detail }] })
   }
-  const around = (await readOutagesWithin(tx, serviceId, new Date(publishedAt.getTime() - REACH_MS), new Date(publishedAt.getTime() + REACH_MS)))
+  const around = (await readOutagesWithin(tx, [serviceId], new Date(publishedAt.getTime() - REACH_MS), new Date(publishedAt.getTime() + REACH_MS)))
     .filter(({ state }) => state !== 'dismissed')
   const found = acknowledgedOutage(publishedAt.getTime(), around.map(row => ({
     id: row.id, onsetAt: row.onsetAt.getTime(), onsetFrom: row.onsetFrom.getTime(), end: row.resolvedAt?.getTime() ?? null

@@ -3,16 +3,16 @@ import { z } from 'zod'
 import {
   expectationsOf, fillCurve, layGrid, WINDOW_NAMES, type Background, type Grid, type Point
 } from '../core/curves.ts'
-import { DAY_MS, floorTo, HOUR_MS, markLagMs, type Clock } from '../core/time.ts'
+import { DAY_MS, floorTo, HOUR_MS, markLagMs, MINUTE_MS, type Clock } from '../core/time.ts'
 import { ALL, scopeKey, SERVICE_STATES, type Scope } from '../core/vocabulary.ts'
 import { readAcknowledgementsWithin, type Acknowledgement } from '../db/acknowledgements.ts'
-import { readBaselines } from '../db/baselines.ts'
+import { readBaselines, readServiceBaselines } from '../db/baselines.ts'
 import type { Db } from '../db/client.ts'
 import { findJudgedUntil } from '../db/detector.ts'
-import { readOutageEvents, readOutagesWithin, type Outage, type OutageEvent } from '../db/outages.ts'
+import { readEventsOfAll, readOutageEvents, readOutagesWithin, type Outage, type OutageEvent } from '../db/outages.ts'
 import type { Catalog, Service } from '../db/services.ts'
-import { readServiceWatched } from '../db/watched.ts'
-import { readTallies } from '../db/windows.ts'
+import { readServiceWatched, readWatchedOf } from '../db/watched.ts'
+import { readServiceTallies, readTallies } from '../db/windows.ts'
 import { negotiate } from './guards.ts'
 import { drawCurve } from './pictures.ts'
 import { at, At, BRIEFLY, checkDeviceClass, csvOf, DeviceClassQuery, Instant, RegionQuery, sendText, ServicePath, Slug, Tally, type Routes } from './schemas.ts'
@@ -26,7 +26,7 @@ const CurveQuery = z.strictObject({
   device_class: DeviceClassQuery
 })
 
-const CurvePoint = z.object({
+export const CurvePoint = z.object({
   start: At,
   ...Tally,
   expected_down: z.number().nullable(),
@@ -79,25 +79,59 @@ async function readCurve (db: Db, service: Service, scope: Scope, grid: Grid, sp
     readTallies(db, service.id, scope, grid.from, grid.to, grid.widthMs),
     readBaselines(db, service.id, [key], floorTo(grid.from, HOUR_MS), grid.to),
     readServiceWatched(db, service.id, grid.from, grid.to),
-    readOutagesWithin(db, service.id, new Date(grid.from), new Date(grid.to)),
+    readOutagesWithin(db, [service.id], new Date(grid.from), new Date(grid.to)),
     findJudgedUntil(db)
   ])
   const events = await readOutageEvents(db, service.id, outages.map(({ id }) => id))
-  const background: Background = {
+  const points = fillCurve(tallies.map(({ start, ...tally }) => ({ ...tally, start: start.getTime() })), grid, {
     expectations: expectationsOf(hours, key),
     watched,
-    // The vendor's word is dated when it was said, and changes nothing of what people report.
-    timeline: outages.flatMap(({ id }) => timelineOf(events.filter(({ outageId, actor }) => outageId === id && actor !== 'vendor'))),
+    timeline: outages.flatMap(({ id }) => timelineOf(events.filter(({ outageId }) => outageId === id))),
     judgedHours: new Set(hours.map(({ hour }) => hour)),
-    judgedUntil: judgedUntil ?? -Infinity,
-    markedUntil: now.getTime() - markLagMs(speed)
-  }
-  return { points: fillCurve(tallies.map(({ start, ...tally }) => ({ ...tally, start: start.getTime() })), grid, background, now), outages }
+    ...knownUntil(judgedUntil, speed, now)
+  }, now)
+  return { points, outages }
+}
+
+/**
+ * The last two minutes of the whole of some services, as their curves at `now` tell them, by service, ascending: in one
+ * round of queries however many services there are.
+ */
+export async function readNewestPoints (
+  db: Db, serviceIds: readonly number[], speed: number, now: Date
+): Promise<Map<number, z.infer<typeof CurvePoint>[]>> {
+  const grid = layGrid(new Date(now.getTime() - MINUTE_MS), new Date(now.getTime() + MINUTE_MS), '1m', now)
+  const [tallies, baselines, watched, outages, judgedUntil] = await Promise.all([
+    readServiceTallies(db, grid.from, grid.to, serviceIds),
+    readServiceBaselines(db, floorTo(grid.from, HOUR_MS), grid.to, serviceIds),
+    readWatchedOf(db, serviceIds, grid.from, grid.to),
+    readOutagesWithin(db, serviceIds, new Date(grid.from), new Date(grid.to)),
+    findJudgedUntil(db)
+  ])
+  const events = await readEventsOfAll(db, outages)
+  return new Map(serviceIds.map(id => {
+    const hours = baselines.filter(({ serviceId }) => serviceId === id)
+    const own = tallies.filter(({ service_id: serviceId }) => serviceId === id)
+    const points = fillCurve(own.map(({ minute, working, degraded, down }) => ({ working, degraded, down, start: minute.getTime() })), grid, {
+      expectations: new Map(hours.flatMap(({ hour, expectation }) => expectation === null ? [] : [[hour, expectation] as const])),
+      watched: watched.get(id)!,
+      timeline: outages.filter(({ serviceId }) => serviceId === id).flatMap(outage => timelineOf(events.get(outage.id)!)),
+      judgedHours: new Set(hours.map(({ hour }) => hour)),
+      ...knownUntil(judgedUntil, speed, now)
+    }, now)
+    return [id, points.map(describePoint)]
+  }))
+}
+
+function knownUntil (judgedUntil: number | undefined, speed: number, now: Date): Pick<Background, 'judgedUntil' | 'markedUntil'> {
+  return { judgedUntil: judgedUntil ?? -Infinity, markedUntil: now.getTime() - markLagMs(speed) }
 }
 
 /** Each state from its entry to the next one's. */
 function timelineOf (events: readonly OutageEvent[]): Background['timeline'] {
-  return events.map(({ at: from, state }, index) => ({ from: from.getTime(), to: events[index + 1]?.at.getTime() ?? Infinity, state }))
+  // A vendor's word is dated when it was said, and changes nothing of what people report.
+  const own = events.filter(({ actor }) => actor !== 'vendor')
+  return own.map(({ at: from, state }, index) => ({ from: from.getTime(), to: own[index + 1]?.at.getTime() ?? Infinity, state }))
     .filter(({ state }) => state !== 'resolved' && state !== 'dismissed')
 }
 

@@ -7,7 +7,7 @@ import type { Db } from '../db/client.ts'
 import { findOutage, readOutageEvents, readOutages, type Outage as OutageRow } from '../db/outages.ts'
 import { readBeside } from '../db/related.ts'
 import type { Catalog, Service } from '../db/services.ts'
-import { At, BRIEFLY, checkDeviceClass, DeviceClassQuery, Instant, pageOf, PageQuery, pageRows, readPlace, Slug, type Routes } from './schemas.ts'
+import { At, BRIEFLY, checkDeviceClass, DeviceClassQuery, findAskedService, Instant, pageOf, PageQuery, pageRows, readPlace, Slug, type Routes } from './schemas.ts'
 import { Workaround } from './workarounds.ts'
 
 export const OutageRef = z.object({
@@ -92,13 +92,7 @@ const OutagePath = z.strictObject({ id: z.uuid() })
 
 /** `GET /v1/outages` and `/v1/outages/:id`: what people reported to fail, since when, and how it ended. */
 export const outages: Routes<{ db: Db, catalog: () => Catalog }> = async (app, { db, catalog }) => {
-  const findAsked = ({ service: slug }: { service?: string | undefined }): Service | undefined => {
-    if (slug === undefined) return undefined
-    const service = catalog().services.get(slug)
-    if (service !== undefined) return service
-    const detail = `No service is called "${slug}"; GET /v1/services lists them.`
-    throw new Fault('invalid', detail, { errors: [{ pointer: '/service', detail, in: 'query' }] })
-  }
+  const findAsked = ({ service }: { service?: string | undefined }) => findAskedService(catalog(), service)
 
   app.get('/outages', {
     config: { check: findAsked },

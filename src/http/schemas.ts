@@ -5,7 +5,7 @@ import { Fault } from '../core/faults.ts'
 import { coarsenRegion } from '../core/regions.ts'
 import { ALL } from '../core/vocabulary.ts'
 import type { Place } from '../db/pages.ts'
-import type { Catalog } from '../db/services.ts'
+import type { Catalog, Service } from '../db/services.ts'
 
 export { at, atOrNull } from '../core/time.ts'
 
@@ -43,6 +43,15 @@ export function checkDeviceClass (catalog: Catalog, slug: string): string {
   if (slug === ALL || catalog.deviceClasses.has(slug)) return slug
   const detail = `No device class is called "${slug}"; GET /v1/device-classes lists them.`
   throw new Fault('invalid', detail, { errors: [{ pointer: '/device_class', detail, in: 'query' }] })
+}
+
+/** The service that a query names, when it names one. @throws Fault `invalid` */
+export function findAskedService (catalog: Catalog, slug: string | undefined): Service | undefined {
+  if (slug === undefined) return undefined
+  const service = catalog.services.get(slug)
+  if (service !== undefined) return service
+  const detail = `No service is called "${slug}"; GET /v1/services lists them.`
+  throw new Fault('invalid', detail, { errors: [{ pointer: '/service', detail, in: 'query' }] })
 }
 
 export const Tally = { working: z.int(), degraded: z.int(), down: z.int() }

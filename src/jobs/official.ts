@@ -38,7 +38,7 @@ async function tieIncidents (tx: Db, incidents: readonly VendorIncident[], urls:
     const { serviceId, sourceId, saidFirstAt, status, publishedAt } = incident
     const overAt = status === 'up' ? publishedAt : null
     const reach = [new Date(saidFirstAt - REACH_MS), new Date((overAt ?? now.getTime()) + REACH_MS)] as const
-    const outages = (await readOutagesWithin(tx, serviceId, ...reach)).filter(({ state, retrospective }) => state !== 'dismissed' && !retrospective)
+    const outages = (await readOutagesWithin(tx, [serviceId], ...reach)).filter(({ state, retrospective }) => state !== 'dismissed' && !retrospective)
     const about = acknowledgedOutages({ publishedAt: saidFirstAt, overAt }, outages.map(row => ({
       id: row.id, onsetAt: row.onsetAt.getTime(), onsetFrom: row.onsetFrom.getTime(), end: row.resolvedAt?.getTime() ?? null
     })))
