@@ -58,6 +58,8 @@ export interface AppOptions {
   redisUrl?: string | undefined
   /** Whether vendors' pages and webhooks may have addresses that are not public. */
   allowPrivateTargets?: boolean
+  /** Other bounds of the event streams than the usual ones: in tests. */
+  live?: HttpOptions['live']
   /** False lets the jobs run only when they are called: in tests. */
   ticking?: boolean
 }
@@ -130,6 +132,9 @@ export async function openApp (options: AppOptions): Promise<App> {
   })
   const http = await openHttp({
     db: database,
+    connection,
+    chance: Math.random,
+    live: options.live,
     catalog,
     refreshCatalog,
     intake,

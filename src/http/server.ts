@@ -29,6 +29,7 @@ import { feeds } from './feeds.ts'
 import { dressAnswers, limitRequests, tagAnswers, trustProxies, type Limit } from './guards.ts'
 import { history } from './history.ts'
 import { leadTimes } from './lead-times.ts'
+import { live, type LiveOptions } from './live.ts'
 import { operations } from './operations.ts'
 import { moderation, type PreviewRerun } from './moderation.ts'
 import { outages } from './outages.ts'
@@ -56,7 +57,7 @@ const KEEP_ALIVE_TIMEOUT_MS = 72_000
 const CONNECTIONS_MAX = 10_000
 
 /** Everything that the routes need. */
-export interface HttpOptions {
+export interface HttpOptions extends Pick<LiveOptions, 'connection' | 'chance' | 'live'> {
   db: Database
   catalog: () => Catalog
   /** Reads the catalog again, after it was changed here. */
@@ -192,6 +193,7 @@ export async function openHttp (options: HttpOptions): Promise<FastifyInstance> 
       await app.register(outages, options)
       await app.register(leadTimes, options)
       await app.register(vocabularies, options)
+      await app.register(live, options)
     }, { prefix: '/v1' })
     await app.register(feeds, { ...options, prefix: '/feeds' })
     await app.register(statuspage, { ...options, prefix: '/statuspage' })

@@ -37,6 +37,7 @@ const STATUSES: Record<string, number> = {
   'headers-too-large': 431,
   timeout: 408,
   internal: 500,
+  overloaded: 503,
   unavailable: 503
 }
 

@@ -31,6 +31,7 @@ t.test('it lists every call with its parameters, and how each refuses', async t 
     'get /v1/outages': 'limit cursor service state since until',
     'get /v1/outages/{id}': 'id device_class',
     'get /v1/lead-times': 'limit cursor service year',
+    'get /v1/events': 'service last_event_id last-event-id',
     'get /v1/regions': 'limit cursor',
     'get /v1/device-classes': 'limit cursor',
     'get /v1/symptoms': 'limit cursor',

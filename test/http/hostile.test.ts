@@ -2,7 +2,8 @@
 import t from 'tap'
 import { openTestApp } from '../app.ts'
 
-const app = await openTestApp(t)
+// An event stream ends as soon as it has begun, like any other answer.
+const app = await openTestApp(t, { live: { lifetimeMs: 1 } })
 const authorization = `Bearer ${await app.token(['admin'])}`
 const { body: { paths, components } } = await app.ask('/openapi.json')
 
