@@ -82,7 +82,8 @@ create table webhooks (
   events text[] not null,
   -- Slugs; null: of all services.
   services text[],
-  secret text not null,
+  -- Signs what is sent, so it is kept as it is; forgotten when the webhook is retired.
+  secret text,
   -- Signs as well until then, while receivers change over.
   previous_secret text,
   previous_until timestamptz,
@@ -92,7 +93,8 @@ create table webhooks (
   created_at timestamptz not null,
   retired_at timestamptz,
   -- Up to this number of the outbox it has its deliveries.
-  outbox_number bigint not null
+  outbox_number bigint not null,
+  check (secret is not null or retired_at is not null)
 );
 create table deliveries (
   webhook_id uuid not null references webhooks,
@@ -104,14 +106,20 @@ create table deliveries (
   body text not null,
   state text not null check (state in ('pending', 'delivered', 'failed')),
   attempts integer not null default 0,
+  -- Attempts since it was last queued, which is where on the ladder it stands.
+  rung integer not null default 0,
   -- When it is tried next; null when it has ended.
   next_at timestamptz,
+  -- An instance sends it now, and is believed to until then.
+  leased_until timestamptz,
   created_at timestamptz not null,
   ended_at timestamptz,
-  primary key (webhook_id, number)
+  primary key (webhook_id, number),
+  unique (webhook_id, message_id)
 );
 create index deliveries_due on deliveries (next_at) where state = 'pending';
 create index deliveries_line on deliveries (webhook_id, outage_id, number) where state = 'pending';
+create index deliveries_ended on deliveries (ended_at) where state <> 'pending';
 create table delivery_attempts (
   webhook_id uuid not null,
   number bigint not null,

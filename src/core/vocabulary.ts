@@ -1,3 +1,6 @@
+/** Of this release, as in package.json. */
+export const VERSION = '0.1.0'
+
 /** What a report says. The index is the code stored in `reports.verdict`. */
 export const VERDICTS = ['working', 'degraded', 'down'] as const
 export type Verdict = typeof VERDICTS[number]

@@ -335,7 +335,7 @@ export const webhooks = pgTable('webhooks', {
   url: text('url').notNull(),
   events: text('events').array().$type<NewsType[]>().notNull(),
   services: text('services').array(),
-  secret: text('secret').notNull(),
+  secret: text('secret'),
   previousSecret: text('previous_secret'),
   previousUntil: instant('previous_until'),
   enabled: boolean('enabled').notNull(),
@@ -355,7 +355,9 @@ export const deliveries = pgTable('deliveries', {
   body: text('body').notNull(),
   state: text('state').$type<DeliveryState>().notNull(),
   attempts: integer('attempts').notNull().default(0),
+  rung: integer('rung').notNull().default(0),
   nextAt: instant('next_at'),
+  leasedUntil: instant('leased_until'),
   createdAt: instant('created_at').notNull(),
   endedAt: instant('ended_at')
 })

@@ -5,10 +5,9 @@ import type { FastifyInstance } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import { createJsonSchemaTransform, createJsonSchemaTransformObject } from 'fastify-type-provider-zod'
 import { z } from 'zod'
+import { VERSION } from '../core/vocabulary.ts'
 import { PROBLEM_TYPE } from './problems.ts'
 import { AN_HOUR, FieldProblem } from './schemas.ts'
-
-const VERSION = '0.1.0'
 
 /** The page brings its own scripts and nothing else; its styles are set by them as well. */
 const PAGE_POLICY = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
