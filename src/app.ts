@@ -25,6 +25,7 @@ import { shareVoices } from './ingest/shared-voices.ts'
 import { holdVoices } from './ingest/voices.ts'
 import { openWriter, QUEUE_MAX } from './ingest/writer.ts'
 import { startJobs, type Jobs } from './jobs/clock.ts'
+import { openDeliverer } from './jobs/deliver.ts'
 import { openOutgoing } from './jobs/outgoing.ts'
 import { prune } from './jobs/prune.ts'
 import { previewRerun } from './jobs/rerun.ts'
@@ -85,6 +86,8 @@ export async function openApp (options: AppOptions): Promise<App> {
   // The writer's own connection: reads that wait for the pool do not hold up a commit.
   const ingest = openDatabase(connection, { onError, max: 4 })
   const jobsDatabase = openDatabase(connection, { onError, max: 3, answerTimeoutMs: 0, statementTimeoutMs: JOB_TIMEOUT_MS })
+  // Many receivers answer at once: writing that down must not keep minutes from being judged.
+  const deliveries = openDatabase(connection, { onError, max: 2, answerTimeoutMs: 0 })
 
   const moderation = openDatabase(connection, { onError, max: 2, answerTimeoutMs: 0, statementTimeoutMs: JOB_TIMEOUT_MS, connectTimeoutMs: MODERATION_WAIT_MS })
 
@@ -121,13 +124,23 @@ export async function openApp (options: AppOptions): Promise<App> {
     insert: batch => retryConflicts(() => insertReports(ingest, batch, clock.speed, clock.now())),
     onFailed: batch => voices.free(batch.flatMap(report => report.network === null ? [] : [{ ...report, network: report.network }]))
   })
+  const call = openOutgoing({ allowPrivate: options.allowPrivateTargets === true })
+  const onJobError = (err: unknown, job: string) => { logger.error({ err, job }, 'a job failed; it is tried again') }
+  const deliverer = openDeliverer({
+    database: deliveries,
+    call,
+    now: () => new Date(),
+    chance: Math.random,
+    onError: err => onJobError(err, 'deliver')
+  })
   const jobs = startJobs({
     database: jobsDatabase,
     connection,
     clock,
     retentionDays,
-    call: openOutgoing({ allowPrivate: options.allowPrivateTargets === true }),
-    onError: (err, job) => logger.error({ err, job }, 'a job failed; it is tried again'),
+    call,
+    deliverer,
+    onError: onJobError,
     ...(options.ticking === undefined ? {} : { ticking: options.ticking })
   })
   const http = await openHttp({
@@ -166,7 +179,7 @@ export async function openApp (options: AppOptions): Promise<App> {
       await writer.drain()
       clearInterval(refreshing)
       await jobs.stop()
-      await Promise.all([database, ingest, jobsDatabase, moderation].map(open => open.close()))
+      await Promise.all([database, ingest, jobsDatabase, deliveries, moderation].map(open => open.close()))
       redis?.disconnect()
     }
   }

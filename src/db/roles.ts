@@ -8,6 +8,11 @@ const LESS: Record<string, string> = {
   audit_log: 'select, insert',
   outage_events: 'select, insert',
   vendor_words: 'select, insert',
+  outbox: 'select, insert, delete',
+  // They go with their delivery.
+  delivery_attempts: 'select, insert',
+  // Retired, never removed.
+  webhooks: 'select, insert, update',
   migrations: 'select',
   retention: 'select',
   installation: 'select, insert',

@@ -45,6 +45,7 @@ import { sources } from './sources.ts'
 import { statuspage } from './statuspage.ts'
 import { tokens } from './tokens.ts'
 import { vocabularies } from './vocabularies.ts'
+import { webhooks } from './webhooks.ts'
 import { windows } from './windows.ts'
 import { limitStalling, limitWaiting } from './waiting.ts'
 import { workarounds } from './workarounds.ts'
@@ -177,6 +178,7 @@ export async function openHttp (options: HttpOptions): Promise<FastifyInstance> 
       await app.register(acknowledgements, options)
       await app.register(comments, options)
       await app.register(blocks, { ...options, refresh: options.refreshBlocks })
+      await app.register(webhooks, { ...options, now })
     }, { prefix: '/admin' })
   }, { prefix: '/v1' })
   await app.register(async app => {

@@ -5,6 +5,7 @@ import { LOCKS, tryHoldLock, type Connection, type Database, type HeldLock } fro
 import { retentionStart } from '../db/reports.ts'
 import { readCatalog } from '../db/services.ts'
 import { markWatched } from '../db/watched.ts'
+import type { Deliverer } from './deliver.ts'
 import { detect, loadJudging, type Judging } from './detect.ts'
 import { settleOfficial } from './official.ts'
 import type { Call } from './outgoing.ts'
@@ -41,12 +42,13 @@ interface JobsOptions {
   retentionDays: number
   /** How other people's servers are called. */
   call: Call
+  deliverer: Deliverer
   onError: (error: unknown, job: string) => void
 }
 
 /** Starts the jobs; the first tick comes at once, or, when they are not `ticking`, as the caller says. */
 export function startJobs (options: JobsOptions & { ticking?: boolean }): Jobs {
-  const { database, clock, onError, ticking = true } = options
+  const { database, clock, deliverer, onError, ticking = true } = options
   const watch = watchMinutes(database, clock)
   const lead = leadJobs(options)
   const mark = async () => {
@@ -63,17 +65,24 @@ export function startJobs (options: JobsOptions & { ticking?: boolean }): Jobs {
     if (lead.held()) await readSources(ending.signal).catch(error => onError(error, 'sources'))
     return false
   }
-  // Apart from each other: neither a long recount nor a slow page must keep minutes from being marked or judged.
-  const stops = ticking ? [repeat(mark), repeat(work), repeat(sources)] : []
+  const deliver = () => deliverer.tick().catch(error => {
+    onError(error, 'deliver')
+    return false
+  })
+  // Apart from each other: neither a long recount nor a slow page must keep minutes from being marked or judged, nor news
+  // from being told. Every instance delivers: who sends what is settled in the tables.
+  const stops = ticking ? [repeat(mark), repeat(work), repeat(sources), repeat(deliver)] : []
   return {
     async tick () {
       await mark()
       await sources()
       await work()
+      await deliver()
+      await deliverer.settle()
     },
     async stop () {
       ending.abort()
-      await Promise.all(stops.map(stop => stop()))
+      await Promise.all([...stops.map(stop => stop()), deliverer.stop()])
       await lead.release()
     }
   }

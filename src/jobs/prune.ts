@@ -1,6 +1,7 @@
 import { DAY_MS, dayOf } from '../core/time.ts'
 import type { Database } from '../db/client.ts'
 import { untieComments } from '../db/comments.ts'
+import { pruneDeliveries } from '../db/deliveries.ts'
 import { pruneModerated } from '../db/moderation.ts'
 import { pruneNews } from '../db/outbox.ts'
 import { dropPartitions, ensurePartitions } from '../db/partitions.ts'
@@ -14,7 +15,7 @@ const TIE_KEPT_MS = 2 * DAY_MS
 
 /**
  * Makes the days that reports may name, with some ahead, and drops what is past its time: raw reports after the
- * retention, salts after their second day, what ties comments to reports, old news. Safe to run at any time, and again.
+ * retention, salts after their second day, what ties comments to reports, old news and how they were delivered. Safe to run at any time, and again.
  */
 export async function prune (database: Database, retentionDays: number, now: Date): Promise<void> {
   const ahead = now.getTime() + DAYS_AHEAD * DAY_MS
@@ -24,6 +25,7 @@ export async function prune (database: Database, retentionDays: number, now: Dat
   await dropPartitions(database, 'reports', retentionStart(retentionDays, now))
   await pruneProofs(database)
   await pruneNews(database)
+  await pruneDeliveries(database)
   await untieComments(database, new Date(now.getTime() - TIE_KEPT_MS))
   await pruneModerated(database, retentionStart(retentionDays, now))
 }

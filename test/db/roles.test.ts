@@ -46,6 +46,9 @@ t.test('what was said stays said', async t => {
   }
   await t.rejects(served.query('delete from reports where interval_at > now()'), REFUSED, 'reports go with their day alone')
   await t.rejects(served.query("update reports set verdict = 0, region = 'CA' where interval_at > now()"), REFUSED, 'what a report says is not changed')
+  await t.rejects(served.query("update outbox set data = '{}'"), REFUSED, 'what listeners were told')
+  await t.rejects(served.query("update delivery_attempts set error = ''"), REFUSED)
+  await t.rejects(served.query('delete from webhooks'), REFUSED, 'a webhook is retired')
   await t.rejects(served.query("update salts set salt = ''"), REFUSED)
   await t.rejects(served.query("update installation set import_key = ''"), REFUSED)
   await t.rejects(served.query('update retention set report_days = 1'), REFUSED)

@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import { Validator } from '@seriousme/openapi-schema-validator'
 import t from 'tap'
 import { ReportBody } from '../../src/http/reports.ts'
@@ -9,6 +10,8 @@ const { body: description, headers } = await app.ask('/openapi.json')
 t.test('the description is valid OpenAPI 3.1, without a reference that leads nowhere', async t => {
   t.match(headers['content-type'], /^application\/json/)
   t.match(description.openapi, /^3\.1\./)
+  const release = JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8'))
+  t.equal(description.info.version, release.version, 'it names the release')
   const validator = new Validator()
   t.match(await validator.validate(structuredClone(description)), { valid: true })
   t.equal(validator.version, '3.1')
@@ -84,6 +87,14 @@ t.test('it lists every call with its parameters, and how each refuses', async t 
     'post /v1/admin/outages/{id}/dismiss': 'id',
     'post /v1/admin/outages/{id}/merge': 'id',
     'post /v1/admin/outages/{id}/annotate': 'id',
+    'get /v1/admin/webhooks': 'limit cursor',
+    'post /v1/admin/webhooks': '',
+    'get /v1/admin/webhooks/{id}': 'id',
+    'patch /v1/admin/webhooks/{id}': 'id',
+    'delete /v1/admin/webhooks/{id}': 'id',
+    'post /v1/admin/webhooks/{id}/rotate': 'id',
+    'get /v1/admin/webhooks/{id}/deliveries': 'id limit cursor state',
+    'post /v1/admin/webhooks/{id}/deliveries/{delivery}/redeliver': 'id delivery',
     'get /v1/admin/acknowledgements': 'limit cursor service',
     'post /v1/admin/acknowledgements': '',
     'get /v1/admin/reports': 'limit cursor service from to region device_class verdict disposition network',

@@ -1,22 +1,25 @@
 import { pino } from 'pino'
 import t from 'tap'
 import { MINUTE_MS } from '../../src/core/time.ts'
-import { openDatabase } from '../../src/db/client.ts'
+import { openDatabase, type Database } from '../../src/db/client.ts'
 import { readCatalog } from '../../src/db/services.ts'
 import { pauseAfter, startJobs } from '../../src/jobs/clock.ts'
+import { openDeliverer } from '../../src/jobs/deliver.ts'
 import { detect, loadJudging } from '../../src/jobs/detect.ts'
 import { openOutgoing } from '../../src/jobs/outgoing.ts'
 import { rollup } from '../../src/jobs/rollup.ts'
 import { addressOf, openTestApp } from '../app.ts'
 
 const START = new Date('2012-11-18T12:00:00Z')
+const deliverTo = (database: Database) =>
+  openDeliverer({ database, call: openOutgoing({ allowPrivate: false }), now: () => new Date(), chance: () => 0, onError: () => {} })
 
 t.test('jobs run on one instance, and move when it goes', async t => {
   const app = await openTestApp(t, { now: START })
   const database = openDatabase(app.connection, { onError: () => {}, answerTimeoutMs: 0 })
   t.teardown(() => database.close())
   const errors: unknown[] = []
-  const second = startJobs({ database, connection: app.connection, clock: { now: () => app.now, speed: 1 }, retentionDays: 30, call: openOutgoing({ allowPrivate: false }), onError: error => errors.push(error), ticking: false })
+  const second = startJobs({ database, deliverer: deliverTo(database), connection: app.connection, clock: { now: () => app.now, speed: 1 }, retentionDays: 30, call: openOutgoing({ allowPrivate: false }), onError: error => errors.push(error), ticking: false })
   t.teardown(() => second.stop())
   const judgedUntil = async () => (await app.database.query('select judged_until from judging'))[0]!['judged_until'].toISOString()
 
@@ -52,7 +55,7 @@ t.test('a job that fails is told and does not end the others', async t => {
   await app.jobs.stop()
   const database = openDatabase(app.connection, { onError: () => {}, answerTimeoutMs: 0 })
   t.teardown(() => database.close())
-  const jobs = startJobs({ database, connection: app.connection, clock: { now: () => app.now, speed: 1 }, retentionDays: 30, call: openOutgoing({ allowPrivate: false }), onError: (_, job) => failed.push(job), ticking: false })
+  const jobs = startJobs({ database, deliverer: deliverTo(database), connection: app.connection, clock: { now: () => app.now, speed: 1 }, retentionDays: 30, call: openOutgoing({ allowPrivate: false }), onError: (_, job) => failed.push(job), ticking: false })
   t.teardown(() => jobs.stop())
   await app.asOwner('alter table windows rename to elsewhere')
   await app.report({ service: 'imessage', verdict: 'down' })
