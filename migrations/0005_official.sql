@@ -117,7 +117,7 @@ create table deliveries (
   primary key (webhook_id, number),
   unique (webhook_id, message_id)
 );
-create index deliveries_due on deliveries (next_at) where state = 'pending';
+create index deliveries_due on deliveries (webhook_id, next_at, number) where state = 'pending';
 create index deliveries_line on deliveries (webhook_id, outage_id, number) where state = 'pending';
 create index deliveries_ended on deliveries (ended_at) where state <> 'pending';
 create table delivery_attempts (

@@ -1,5 +1,5 @@
 // Deliveries: one news on its way to one webhook, and how each attempt went. Who sends them stands in jobs/deliver.
-import { and, asc, count, desc, eq, gte, inArray, lt, sql } from 'drizzle-orm'
+import { and, asc, count, desc, eq, gt, gte, inArray, lt, sql } from 'drizzle-orm'
 import type { DeliveryState } from '../core/vocabulary.ts'
 import type { Outcome } from '../core/webhooks.ts'
 import type { Db } from './client.ts'
@@ -19,25 +19,36 @@ export async function readSlugs ({ orm }: Db, serviceIds: readonly number[]): Pr
   return new Map(rows.map(({ id, slug }) => [id, slug]))
 }
 
-/** Queues news for a webhook; what it has already stays as it is. */
+/** Queues news for one webhook, behind what of their outages waits already; what it has stays as it is. */
 export async function insertDeliveries (
   { orm }: Db, rows: readonly Pick<Delivery, 'webhookId' | 'number' | 'serviceId' | 'outageId' | 'type' | 'messageId' | 'body'>[], now: Date
 ): Promise<void> {
   if (rows.length === 0) return
-  await orm.insert(deliveries).values(rows.map(row => ({ ...row, state: 'pending' as const, nextAt: now, createdAt: now }))).onConflictDoNothing()
+  const [{ webhookId }] = rows as [typeof rows[0]]
+  const waiting = new Map((await orm.select({ outageId: deliveries.outageId, nextAt: sql<Date>`max(${deliveries.nextAt})`.mapWith(deliveries.nextAt) })
+    .from(deliveries).where(and(
+      eq(deliveries.webhookId, webhookId), eq(deliveries.state, 'pending'), inArray(deliveries.outageId, rows.map(({ outageId }) => outageId))
+    )).groupBy(deliveries.outageId)).map(({ outageId, nextAt }) => [outageId, nextAt]))
+  const nextOf = (outageId: string) => new Date(Math.max(now.getTime(), waiting.get(outageId)?.getTime() ?? 0))
+  await orm.insert(deliveries).values(rows.map(row => ({
+    ...row, state: 'pending' as const, nextAt: nextOf(row.outageId), createdAt: now
+  }))).onConflictDoNothing()
 }
 
 /**
  * What may be sent at `$1`: due, with nobody, and the first of its outage to its webhook that is pending. So news of one
- * outage arrive in order, and outages do not wait for each other.
+ * outage arrive in order, and outages do not wait for each other. What waits behind another is mostly not due either, so
+ * that a long queue costs nothing.
  */
 const SENDABLE = `d.state = 'pending' and d.next_at <= $1 and (d.leased_until is null or d.leased_until <= $1)
   and not exists (select 1 from deliveries earlier where earlier.webhook_id = d.webhook_id and earlier.outage_id = d.outage_id
     and earlier.state = 'pending' and earlier.number < d.number)`
 
-/** Webhooks that something may be sent to, and how much: WEBHOOKS_MAX at most. */
-export async function readDue (db: Db, now: Date): Promise<{ webhookId: string, count: number }[]> {
-  return db.query(`select d.webhook_id as "webhookId", count(*)::integer as count from deliveries d where ${SENDABLE} group by d.webhook_id`, [now.toISOString()])
+/** Webhooks that something may be sent to, and how many deliveries, counted to `countMax`. */
+export async function readDue (db: Db, countMax: number, now: Date): Promise<{ webhookId: string, count: number }[]> {
+  return db.query(`select id as "webhookId", count from webhooks, lateral (
+      select count(*)::integer from (select from deliveries d where d.webhook_id = webhooks.id and ${SENDABLE} limit $2) due
+    ) counted where enabled and count > 0`, [now.toISOString(), countMax])
 }
 
 /** A delivery that is this instance's to send until `leasedUntil`, and how. */
@@ -81,7 +92,7 @@ export async function releaseDelivery ({ orm }: Db, lease: Lease): Promise<void>
 }
 
 /**
- * Writes down how an attempt went and what becomes of the delivery; in a transaction.
+ * Writes down how an attempt went and what becomes of the delivery and, behind it, of its outage's; in a transaction.
  * @returns false, with nothing written, when the delivery is no longer this instance's.
  */
 export async function recordAttempt (
@@ -93,10 +104,15 @@ export async function recordAttempt (
     rung: sql`${deliveries.rung} + 1`,
     leasedUntil: null,
     ...(outcome.state === 'pending' ? { nextAt: outcome.nextAt } : { nextAt: null, endedAt: now })
-  }).where(isHeld(lease)).returning({ attempt: deliveries.attempts })
+  }).where(isHeld(lease)).returning({ attempt: deliveries.attempts, outageId: deliveries.outageId })
   if (row === undefined) return false
   const { webhookId, number } = lease
   await orm.insert(deliveryAttempts).values({ webhookId, number, attempt: row.attempt, at, status, error, tookMs })
+  const { nextAt } = deliveries
+  await orm.update(deliveries).set({ nextAt: outcome.state === 'pending' ? outcome.nextAt : now }).where(and(
+    eq(deliveries.webhookId, webhookId), eq(deliveries.outageId, row.outageId), eq(deliveries.state, 'pending'), gt(deliveries.number, number),
+    outcome.state === 'pending' ? lt(nextAt, outcome.nextAt) : gt(nextAt, now)
+  ))
   return true
 }
 

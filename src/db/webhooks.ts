@@ -27,10 +27,13 @@ export async function countWebhooks ({ orm }: Db): Promise<number> {
   return row!.found
 }
 
-/** A webhook that is not retired; `for update` holds it until the transaction ends. */
-export async function findWebhook ({ orm }: Db, id: string, lock?: 'for update'): Promise<Webhook | undefined> {
+/**
+ * A webhook that is not retired; `for update` holds it until the transaction ends, `for key share` keeps others from doing
+ * so. Whoever changes several of its deliveries does one of the two before, so that none waits for another in a circle.
+ */
+export async function findWebhook ({ orm }: Db, id: string, lock?: 'for update' | 'for key share'): Promise<Webhook | undefined> {
   const query = orm.select(PLAIN).from(webhooks).where(and(eq(webhooks.id, id), isNull(webhooks.retiredAt)))
-  const [row] = lock === undefined ? await query : await query.for('update')
+  const [row] = lock === undefined ? await query : await query.for(lock === 'for update' ? 'update' : 'key share')
   return row
 }
 
@@ -78,7 +81,7 @@ export async function holdBehind (tx: Db): Promise<{ webhook: Webhook, newest: n
   const [row] = await tx.orm.select({ webhook: PLAIN, newest: outboxHead.number }).from(webhooks)
     .innerJoin(outboxHead, lt(webhooks.outboxNumber, outboxHead.number))
     .where(and(eq(webhooks.enabled, true), isNull(webhooks.retiredAt)))
-    .orderBy(asc(webhooks.outboxNumber)).limit(1).for('update', { of: webhooks, skipLocked: true })
+    .orderBy(asc(webhooks.outboxNumber)).limit(1).for('no key update', { of: webhooks, skipLocked: true })
   return row
 }
 

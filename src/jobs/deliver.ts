@@ -71,7 +71,7 @@ export function openDeliverer ({ database, call, now, chance, onError }: Deliver
     const outcome = judgeAnswer(answer, delivery.rung + 1, chance(), ended)
     await transact(database, async tx => {
       // The webhook before its deliveries, as an admin's change holds them: neither waits for the other for ever.
-      if (outcome.state === 'failed') await findWebhook(tx, delivery.webhookId, 'for update')
+      await findWebhook(tx, delivery.webhookId, outcome.state === 'failed' ? 'for update' : 'for key share')
       if (!await recordAttempt(tx, delivery, attempt, outcome, ended) || outcome.state !== 'failed') return
       const reason = outcome.why === 'gone'
         ? 'The receiver answered 410: it wants no more.'
@@ -108,9 +108,9 @@ export function openDeliverer ({ database, call, now, chance, onError }: Deliver
     async tick () {
       let queuedCount = 0
       while (queuedCount < WEBHOOKS_MAX && await queueNews(database, now())) queuedCount++
-      for (const { webhookId, count } of await readDue(database, now())) {
+      for (const { webhookId, count } of await readDue(database, LANES_PER_WEBHOOK, now())) {
         if (stopping.signal.aborted) break
-        for (let i = 0; i < Math.min(count, LANES_PER_WEBHOOK); i++) openLane(webhookId)
+        for (let i = 0; i < count; i++) openLane(webhookId)
       }
       return queuedCount === WEBHOOKS_MAX
     },

@@ -1,85 +1,16 @@
-// Webhooks to receivers that fail, stall and lie, by one instance and by two. What each answer means stands in
-// test/core/webhooks.test.ts; what an outage tells, in test/db/outbox.test.ts.
-import { setImmediate as turn } from 'node:timers/promises'
+// Webhooks to receivers that fail, redirect and lie. What each answer means stands in test/core/webhooks.test.ts; what an
+// outage tells, in test/db/outbox.test.ts; receivers that stall, and senders that die, in leases.test.ts.
 import { Webhook } from 'standardwebhooks'
-import t, { type Test } from 'tap'
-import { v7 as uuid7 } from 'uuid'
-import { NEWS_TYPES, VERSION, type NewsType } from '../../src/core/vocabulary.ts'
+import t from 'tap'
+import { VERSION } from '../../src/core/vocabulary.ts'
 import { RETRY_LADDER_S } from '../../src/core/webhooks.ts'
-import { openDatabase, transact, type Database } from '../../src/db/client.ts'
-import { pruneDeliveries, readAttempts, readDeliveries } from '../../src/db/deliveries.ts'
-import { seedCatalog } from '../../src/db/services.ts'
-import { disableWebhook, enableWebhook, findWebhook, insertWebhook, rotateSecret, updateWebhook } from '../../src/db/webhooks.ts'
-import { DELIVERY_LIMITS, LANES_PER_WEBHOOK, LEASE_MS, openDeliverer, type Deliverer } from '../../src/jobs/deliver.ts'
-import { openOutgoing, OutgoingError, type Call } from '../../src/jobs/outgoing.ts'
-import { createDatabase } from '../database.ts'
+import { transact } from '../../src/db/client.ts'
+import { pruneDeliveries, requeueDelivery } from '../../src/db/deliveries.ts'
+import { disableWebhook, enableWebhook, findWebhook, rotateSecret, updateWebhook } from '../../src/db/webhooks.ts'
+import { DELIVERY_LIMITS } from '../../src/jobs/deliver.ts'
+import { openOutgoing } from '../../src/jobs/outgoing.ts'
 import { openReceiver, type Receiver } from '../receiver.ts'
-
-const SECRET = `whsec_${Buffer.alloc(32, 7).toString('base64')}`
-const A = '00000000-0000-7000-8000-00000000000a'
-const B = '00000000-0000-7000-8000-00000000000b'
-const reach = openOutgoing({ allowPrivate: true })
-
-interface Post {
-  database: Database
-  /** Real time, which the test moves. */
-  now: Date
-  errors: unknown[]
-  /** Another instance on the same database. */
-  open: (call?: Call) => Deliverer
-  /** Writes news into the outbox, as those who change outages do. */
-  tell: (...news: { outage: string, type?: NewsType, serviceId?: number }[]) => Promise<void>
-  /** Ticks until nothing is left to do at this moment. */
-  pass: (deliverer: Deliverer) => Promise<void>
-  add: (url: string, more?: { events?: NewsType[], services?: string[] }) => Promise<string>
-  /** How all deliveries to a webhook stand, oldest first. */
-  stand: (webhookId: string) => Promise<{ number: number, outageId: string, state: string, attempts: number, nextAt: Date | null, log: (number | string | null)[] }[]>
-}
-
-async function openPost (t: Test): Promise<Post> {
-  const { service: connection } = await createDatabase(t)
-  const database = openDatabase(connection, { onError: () => {} })
-  t.teardown(() => database.close())
-  await seedCatalog(database)
-  const errors: unknown[] = []
-  const post: Post = {
-    database,
-    now: new Date(),
-    errors,
-    open (call = reach) {
-      const deliverer = openDeliverer({ database, call, now: () => post.now, chance: () => 0, onError: error => errors.push(error) })
-      t.teardown(() => deliverer.stop())
-      return deliverer
-    },
-    tell: (...news) => transact(database, async tx => {
-      for (const { outage, type = 'outage.updated', serviceId = 1 } of news) {
-        const [head] = await tx.query<{ number: string }>('update outbox_head set number = number + 1 returning number')
-        await tx.query('insert into outbox (number, id, at, type, service_id, outage_id, data) values ($1, $2, $3, $4, $5, $6, $7)',
-          [head!.number, uuid7(), '2012-11-18T12:00:00Z', type, serviceId, outage, `{"id":"${outage}",  "number":${head!.number}}`])
-      }
-    }),
-    async pass (deliverer) {
-      while (await deliverer.tick());
-      await deliverer.settle()
-    },
-    async add (url, { events = [...NEWS_TYPES], services } = {}) {
-      const { id } = await insertWebhook(database, { id: uuid7(), url, events, services: services ?? null, secret: SECRET, createdAt: post.now })
-      return id
-    },
-    async stand (webhookId) {
-      const rows = (await readDeliveries(database, webhookId, undefined, 200)).reverse()
-      const attempts = await readAttempts(database, webhookId, rows.map(({ number }) => number))
-      return rows.map(({ number, outageId, state, attempts: count, nextAt }) => ({
-        number, outageId, state, attempts: count, nextAt, log: attempts.filter(attempt => attempt.number === number).map(({ status, error }) => status ?? error)
-      }))
-    }
-  }
-  return post
-}
-
-const later = (post: Post, ms: number) => { post.now = new Date(post.now.getTime() + ms) }
-const numbersOf = ({ calls }: Receiver, outage?: string) =>
-  calls.filter(({ news }) => outage === undefined || news.data.id === outage).map(({ news }) => news.data.number as number)
+import { A, B, later, numbersOf, openPost, reach, SECRET } from './post.ts'
 
 t.test('a news arrives with a signature that the standard\'s own library takes, and as it was written', async t => {
   const post = await openPost(t)
@@ -228,6 +159,25 @@ t.test('news of one outage arrive in order through all failures, and another out
   t.ok((await post.stand(webhook)).every(({ state }) => state === 'delivered'))
 })
 
+t.test('who is sent the first of a queue again gets all of it at once, in order', async t => {
+  const post = await openPost(t)
+  const receiver = await openReceiver(t, (response, _received, times) => response.writeHead(times < 4 ? 500 : 200).end())
+  const webhook = await post.add(receiver.url)
+  const deliverer = post.open()
+  await post.tell({ outage: A }, { outage: A })
+  await post.pass(deliverer)
+  for (const waitS of [5, 300]) {
+    later(post, waitS * 1_000)
+    await post.pass(deliverer)
+  }
+  await post.tell({ outage: A })
+  await post.pass(deliverer)
+  t.match((await post.stand(webhook)).map(({ nextAt }) => nextAt), Array(3).fill(new Date(post.now.getTime() + 1_800_000)), 'what waits behind it says so')
+  await requeueDelivery(post.database, { webhookId: webhook, number: 1 }, post.now)
+  await post.pass(deliverer)
+  t.strictSame(numbersOf(receiver), [1, 1, 1, 1, 2, 3])
+})
+
 t.test('redirects are not followed, and answers that lie are failures told in a few words', async t => {
   const post = await openPost(t)
   const other = await openReceiver(t)
@@ -276,89 +226,6 @@ t.test('a call has 15 s, and what takes longer is tried again', async t => {
   }))
   t.strictSame(given, [{ timeoutMs: 15_000, bodyMax: 65_536, redirectsMax: 0 }])
   t.match(await post.stand(webhook), [{ state: 'pending', attempts: 1, log: [/not complete/] }])
-})
-
-t.test('receivers that stall hold up neither the others nor the end, and are sent it again', async t => {
-  const post = await openPost(t)
-  const stalling = await openReceiver(t, (response, { path }) => { if (path === '/well') response.writeHead(200).end() })
-  const webhook = await post.add(stalling.url)
-  for (let i = 0; i < 20; i++) await post.add(stalling.url)
-  const other = await post.add(new URL('/well', stalling.url).href)
-  const deliverer = post.open()
-  await post.tell(...Array.from({ length: 5 }, () => ({ outage: uuid7() })))
-  await deliverer.tick()
-  await stalling.called(21 * LANES_PER_WEBHOOK + 5)
-  while ((await post.stand(other)).some(({ state }) => state === 'pending')) await turn()
-  t.equal(stalling.calls.filter(({ path }) => path === '/hook').length, 21 * LANES_PER_WEBHOOK, 'so many at once to each, and no more')
-  const before = performance.now()
-  await deliverer.stop()
-  t.ok(performance.now() - before < 5_000)
-  t.strictSame(await post.database.query('select from deliveries where leased_until is not null'), [], 'they are free for whoever comes next')
-  t.match(await post.stand(webhook), Array(5).fill({ state: 'pending', attempts: 0 }))
-  const next = post.open()
-  await next.tick()
-  await stalling.called(2 * 21 * LANES_PER_WEBHOOK + 5)
-  t.equal(new Set(stalling.calls.map(({ id }) => id)).size, 5)
-})
-
-t.test('a delivery whose sender died is sent again when its time is up, with the same id, and not before', async t => {
-  const post = await openPost(t)
-  const receiver = await openReceiver(t)
-  const webhook = await post.add(receiver.url)
-  let die = () => {}
-  // It has sent and got its answer, and never comes to write it down.
-  const dying = post.open(async (request, limits) => {
-    await reach(request, limits)
-    return new Promise((_resolve, reject) => { die = () => reject(new OutgoingError('aborted', 'It is over.')) })
-  })
-  await post.tell({ outage: A }, { outage: A })
-  await dying.tick()
-  await receiver.called(1)
-  const heir = post.open()
-  later(post, LEASE_MS - 1)
-  await post.pass(heir)
-  t.strictSame(numbersOf(receiver), [1])
-  later(post, 1)
-  await post.pass(heir)
-  t.strictSame(numbersOf(receiver), [1, 1, 2])
-  t.equal(receiver.calls[0]!.id, receiver.calls[1]!.id)
-  die()
-  await dying.settle()
-  t.match(await post.stand(webhook), [{ state: 'delivered', attempts: 1, log: [204] }, { state: 'delivered', attempts: 1 }], 'who comes too late changes nothing')
-})
-
-t.test('two instances lose nothing, send each news once, and one may be stopped at any moment', async t => {
-  const post = await openPost(t)
-  const receiver = await openReceiver(t, (response, _received, times) => response.writeHead(times % 7 === 0 ? 500 : 200).end())
-  const paths = ['/one', '/two', '/three']
-  for (const path of paths) await post.add(new URL(path, receiver.url).href)
-  const outages = Array.from({ length: 5 }, () => uuid7())
-  let [left, right] = [post.open(), post.open()]
-  const isPending = async () => (await post.database.query("select from deliveries where state = 'pending' limit 1")).length > 0
-  for (let round = 0; round < 12; round++) {
-    await post.tell(...outages.map(outage => ({ outage })))
-    await Promise.all([left.tick(), right.tick()])
-    if (round % 4 === 3) await Promise.all([left.stop().then(() => { left = post.open() }), right.settle()])
-    else if (round % 2 === 0) await Promise.all([left.settle(), right.settle()])
-    later(post, 10_000)
-  }
-  for (let i = 0; i < 100 && await isPending(); i++) {
-    await Promise.all([post.pass(left), post.pass(right)])
-    later(post, 3_600_000)
-  }
-  t.notOk(await isPending())
-  t.equal((await post.database.query("select from deliveries where state = 'delivered'")).length, 180)
-  for (const path of paths) {
-    for (const outage of outages) {
-      const numbers = receiver.calls.filter(call => call.path === path && call.news.data.id === outage).map(({ news }) => news.data.number as number)
-      t.strictSame(numbers, numbers.toSorted((a, b) => a - b), 'in order')
-      t.equal(new Set(numbers).size, 12, 'none is lost')
-    }
-  }
-  const failures = Math.floor(receiver.calls.length / 7)
-  const again = receiver.calls.length - 180 - failures
-  t.ok(again >= 0 && again <= 3 * paths.length * LANES_PER_WEBHOOK, `${again} were sent again because their sender was stopped`)
-  t.strictSame(post.errors, [])
 })
 
 t.test('a webhook that is switched off or changed meanwhile is called where, and only while, it should be', async t => {
