@@ -2,6 +2,8 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import t from 'tap'
 import { v7 as uuid7 } from 'uuid'
+import { transact, type Db } from '../../src/db/client.ts'
+import { claimDelivery } from '../../src/db/deliveries.ts'
 import { LANES_PER_WEBHOOK, LEASE_MS } from '../../src/jobs/deliver.ts'
 import { OutgoingError } from '../../src/jobs/outgoing.ts'
 import { openReceiver } from '../receiver.ts'
@@ -54,6 +56,20 @@ t.test('a delivery whose sender died is sent again when its time is up, with the
   die()
   await dying.settle()
   t.match(await post.stand(webhook), [{ state: 'delivered', attempts: 1, log: [204] }, { state: 'delivered', attempts: 1 }], 'who comes too late changes nothing')
+})
+
+t.test('of two that take a delivery at the same moment one gets it, and the other does not wait', async t => {
+  const post = await openPost(t)
+  const receiver = await openReceiver(t, response => response.writeHead(500).end())
+  const webhook = await post.add(receiver.url)
+  await post.tell({ outage: A })
+  await post.pass(post.open())
+  later(post, 5_000)
+  const take = (db: Db) => claimDelivery(db, webhook, new Date(post.now.getTime() + LEASE_MS), post.now)
+  await transact(post.database, async tx => {
+    t.match(await take(tx), { number: 1 })
+    t.equal(await take(post.database), undefined)
+  })
 })
 
 t.test('two instances lose nothing, send each news once, and one may be stopped at any moment', async t => {
