@@ -40,7 +40,7 @@ export async function openPost (t: Pick<Test, 'teardown'>): Promise<Post> {
   const { service: connection } = await createDatabase(t)
   const database = openDatabase(connection, { onError: () => {} })
   t.teardown(() => database.close())
-  await seedCatalog(database)
+  await seedCatalog(database, new Date())
   const errors: unknown[] = []
   const post: Post = {
     database,
