@@ -71,13 +71,17 @@ const Incident = z.object({
   incident_updates: z.array(IncidentUpdate),
   components: z.array(Component)
 })
+/** People report no maintenance: clients ask for it all the same. */
+const Maintenances = z.object({ page: Page, scheduled_maintenances: z.array(z.never()) })
 const Documents = {
   summary: z.object({ page: Page, components: z.array(Component), incidents: z.array(Incident), scheduled_maintenances: z.array(z.never()), status: Status }),
   status: z.object({ page: Page, status: Status }),
   components: z.object({ page: Page, components: z.array(Component) }),
   incidents: z.object({ page: Page, incidents: z.array(Incident) }),
   'incidents/unresolved': z.object({ page: Page, incidents: z.array(Incident) }),
-  'scheduled-maintenances': z.object({ page: Page, scheduled_maintenances: z.array(z.never()) })
+  'scheduled-maintenances': Maintenances,
+  'scheduled-maintenances/upcoming': Maintenances,
+  'scheduled-maintenances/active': Maintenances
 }
 type Whole = z.infer<typeof Documents.summary>
 

@@ -91,7 +91,7 @@ t.test('a page in the form of Statuspage v2 tells what people report', async t =
     tweet_id: null
   })
 
-  for (const [name, members] of [['status', 'page status'], ['components', 'components page'], ['incidents', 'incidents page'], ['incidents/unresolved', 'incidents page'], ['scheduled-maintenances', 'page scheduled_maintenances']]) {
+  for (const [name, members] of [['status', 'page status'], ['components', 'components page'], ['incidents', 'incidents page'], ['incidents/unresolved', 'incidents page'], ['scheduled-maintenances', 'page scheduled_maintenances'], ['scheduled-maintenances/upcoming', 'page scheduled_maintenances'], ['scheduled-maintenances/active', 'page scheduled_maintenances']]) {
     const { body } = await fresh.ask(`/statuspage/api/v2/${name}.json`)
     t.equal(Object.keys(body).sort().join(' '), members)
     for (const [member, value] of Object.entries(body)) t.strictSame(value, summary[member], `${name} and the summary agree`)
