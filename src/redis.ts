@@ -4,6 +4,8 @@ import type { BaseLogger } from 'pino'
 /** Longest wait for an answer of Redis, ms; whoever waits then goes on without it. */
 const ANSWER_TIMEOUT_MS = 200
 const CONNECT_TIMEOUT_MS = 1_000
+/** One that says nothing for this long, ms, is taken as lost: until it is ready again nobody waits for it at all. */
+const SILENCE_MAX_MS = 400
 const RETRY_AFTER_MAX_MS = 1_000
 
 /**
@@ -18,6 +20,7 @@ export async function openRedis (url: string, logger: Pick<BaseLogger, 'info' | 
     maxRetriesPerRequest: 0,
     commandTimeout: ANSWER_TIMEOUT_MS,
     connectTimeout: CONNECT_TIMEOUT_MS,
+    socketTimeout: SILENCE_MAX_MS,
     retryStrategy: attempts => Math.min(100 * attempts, RETRY_AFTER_MAX_MS)
   })
   let told: 'ready' | 'lost' | undefined
