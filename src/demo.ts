@@ -9,6 +9,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Command } from 'commander'
 import type { Logger } from 'pino'
 import { openApp } from './app.ts'
+import { ON_PAGE, servePage } from './apple-page.ts'
 import { readConfig } from './config.ts'
 import { DAY_MS, HOUR_MS, MINUTE_MS, type Clock } from './core/time.ts'
 import { provideEmbedded } from './database.ts'
@@ -79,16 +80,17 @@ function openClock (startsAt: number, speed: number): StageClock {
   }
 }
 
-/** A running service on a throw-away database; `close` leaves nothing behind. */
-interface Stage { base: string, token: string, clock: StageClock, close: () => Promise<void> }
+/** A running service on a throw-away database, which reads the page at `page`; `close` leaves nothing behind. */
+interface Stage { base: string, page: string, token: string, clock: StageClock, close: () => Promise<void> }
 
 /** Adds the command. */
 export function registerDemo (program: Command): void {
   program.command('demo').description('the evening of 18 November 2012, sixty times faster')
     .addHelpText('after', `
 A service of its own on a throw-away database (DATABASE_URL is left alone), listening on HOST and PORT. Four quiet
-weeks come in through the batch call; then iMessage begins to fail for simulated people, who say so one by one through
-POST /v1/reports. What the service makes of it is printed as it happens. Apple's page is narrated.
+weeks come in through the batch call; then iMessage and FaceTime begin to fail for simulated people, who say so one by
+one through POST /v1/reports. In place of Apple's page the service reads one that the demonstration itself serves on
+127.0.0.1, in Apple's format. What the service makes of both is printed as it happens.
 It takes about seven minutes. On a terminal it goes on serving afterwards, until Ctrl-C; elsewhere it ends with exit 0.`)
     .action(async () => {
       const { host, port, logLevel } = readConfig()
@@ -150,6 +152,8 @@ async function setStage ({ host, port, logger }: DemoOptions, speed: number): Pr
     const { connection, owner, stop } = await provideEmbedded(folder, logger, true)
     undo.push(stop)
     const clock = openClock(EVENING.startsAt, speed)
+    const page = await servePage(() => clock.now().getTime())
+    undo.push(page.close)
     const app = await openApp({
       connection,
       owner,
@@ -158,16 +162,35 @@ async function setStage ({ host, port, logger }: DemoOptions, speed: number): Pr
       retentionDays: RETENTION_DAYS,
       // The demonstration is its own proxy: from here, and only from here, it speaks for many addresses.
       trustProxy: ['127.0.0.0/8', '::1/128', ...(isIP(host) === 0 ? [] : [host])],
-      limits: { reports: LIMITS, reads: LIMITS, admin: LIMITS }
+      limits: { reports: LIMITS, reads: LIMITS, admin: LIMITS },
+      // The page that it reads is on this machine.
+      allowPrivateTargets: true
     })
     undo.push(() => app.close())
     const base = await app.http.listen({ host, port })
     const now = new Date()
-    const { token } = await createToken(app.database, { name: 'demo', scopes: ['import'], expiresAt: new Date(now.getTime() + TOKEN_MS) }, 'demo', now)
-    return { base, token, clock, close }
+    const { token } = await createToken(app.database, { name: 'demo', scopes: ['import', 'catalog'], expiresAt: new Date(now.getTime() + TOKEN_MS) }, 'demo', now)
+    await switchOn(base, token, page.url)
+    return { base, page: page.url, token, clock, close }
   } catch (error) {
     await close()
     throw error
+  }
+}
+
+/** Lets the service read a page in place of Apple's own, as an editor would: the catalog's sources are there, and off. */
+async function switchOn (base: string, token: string, url: string): Promise<void> {
+  const call = async (path: string, change?: object): Promise<unknown> => {
+    const response = await fetch(`${base}/v1/admin/sources${path}`, {
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json', 'if-match': '*' },
+      ...(change === undefined ? {} : { method: 'PATCH', body: JSON.stringify(change) })
+    })
+    if (response.status !== 200) throw new Error(`The page was not taken: ${(await response.text()).slice(0, 500)}`)
+    return response.json()
+  }
+  for (const service of ON_PAGE) {
+    const { items } = await call(`?service=${service}`) as { items: { id: string, format: string }[] }
+    await call(`/${items.find(({ format }) => format === 'apple')!.id}`, { url, enabled: true })
   }
 }
 
@@ -216,7 +239,7 @@ function historyLine ({ at, service, verdict, region, deviceClass, symptom, addr
 async function perform (stage: Stage, options: DemoOptions, tally: Tally): Promise<void> {
   const over = new AbortController()
   const signal = AbortSignal.any([options.signal, over.signal])
-  const narrator = new Narrator(stage.base, options.say)
+  const narrator = new Narrator(stage.base, stage.page, options.say)
   const tell = async () => {
     await warmUp(stage, options, narrator, signal)
     narrator.introduce()

@@ -1,5 +1,6 @@
 // The evening of 18 November 2012 and the four quiet weeks before it, as data: who reports what, when and from where.
-// Simulated people, the same for the same seed. Nothing is sent, timed or judged here; that is demo.ts.
+// Simulated people, the same for the same seed. Nothing is sent, timed or judged here; that is demo.ts. What Apple's page
+// shows meanwhile is apple-page.ts.
 import { DAY_MS, HOUR_MS, MINUTE_MS } from './core/time.ts'
 import type { Impact, Verdict } from './core/vocabulary.ts'
 
@@ -10,19 +11,21 @@ export const ZONE = 'America/New_York'
 export const EVENING = {
   /** The service begins to watch. */
   startsAt: Date.parse('2012-11-18T18:15:00-05:00'),
-  /** iMessage begins to fail, for a few at first. */
+  /** iMessage and FaceTime begin to fail, for a few at first. */
   failsAt: Date.parse('2012-11-18T18:48:00-05:00'),
   /** Apple's page says so. */
-  admittedAt: Date.parse('2012-11-18T21:14:00-05:00'),
-  /** Apple's page is green again; for some it still fails. */
+  admittedAt: Date.parse('2012-11-18T21:40:00-05:00'),
+  /** Apple's page is green again; for some they still fail. */
   greenAt: Date.parse('2012-11-18T23:05:00-05:00'),
-  /** It works for everybody again. */
+  /** They work for everybody again. */
   worksAt: Date.parse('2012-11-19T00:20:00-05:00'),
   endsAt: Date.parse('2012-11-19T01:15:00-05:00')
 } as const
 
-/** What fails on that evening. */
+/** What the evening is about. */
 export const FAILING = 'imessage'
+/** What fails together with it. */
+export const ALSO_FAILING = 'facetime'
 
 /** How long the quiet history is. */
 export const HISTORY_DAYS = 28
@@ -52,7 +55,7 @@ const EVERYWHERE: Weights = [['iphone', 30], ['android', 28], ['windows', 20], [
 
 const HABITS: readonly Habit[] = [
   { service: FAILING, perHour: 14, devices: APPLE, symptoms: [['sending', 6], ['receiving', 3], ['activation', 2], ['slow', 2]] },
-  { service: 'facetime', perHour: 8, devices: APPLE, symptoms: [['calls', 6], ['activation', 2], ['slow', 1]] },
+  { service: ALSO_FAILING, perHour: 8, devices: APPLE, symptoms: [['calls', 6], ['activation', 2], ['slow', 1]] },
   { service: 'icloud-mail', perHour: 7, devices: APPLE, symptoms: [['receiving', 4], ['sending', 3], ['signing-in', 2]] },
   { service: 'app-store', perHour: 6, devices: APPLE, symptoms: [['loading', 3], ['signing-in', 2]] },
   { service: 'whatsapp', perHour: 9, devices: [['iphone', 40], ['android', 58], ['unknown', 2]], symptoms: [['sending', 4], ['receiving', 3]] },
@@ -73,9 +76,14 @@ const REGIONS: readonly (readonly [region: string, weight: number, utcOffset: nu
 /** Of ten people who report on a quiet day: some trouble of their own, or the news that all is well. */
 const QUIET_VERDICTS: readonly (readonly [Verdict, number])[] = [['down', 58], ['degraded', 14], ['working', 28]]
 const FAILING_VERDICTS: readonly (readonly [Verdict, number])[] = [['down', 86], ['degraded', 14]]
-const FAILING_SYMPTOMS: Weights = [['sending', 9], ['receiving', 4], ['activation', 5], ['signing-in', 1]]
+/** What fails, in the evening: `share` is how many report it for each who reports that iMessage fails. */
+interface Failure { service: string, share: number, symptoms: Weights }
+const FAILURES: readonly Failure[] = [
+  { service: FAILING, share: 1, symptoms: [['sending', 9], ['receiving', 4], ['activation', 5], ['signing-in', 1]] },
+  { service: ALSO_FAILING, share: 0.5, symptoms: [['calls', 9], ['activation', 5], ['signing-in', 1]] }
+]
 
-/** Can they carry on? An iPhone sends SMS instead; a wifi-only iPad has nothing, nor have most Macs. */
+/** Can they carry on? An iPhone sends SMS, or calls; a wifi-only iPad has nothing, nor have most Macs. */
 const IMPACTS: Readonly<Record<string, readonly (readonly [Impact, number])[]>> = {
   iphone: [['workaround', 88], ['blocked', 12]],
   'ipad-cellular': [['blocked', 1]],
@@ -83,9 +91,9 @@ const IMPACTS: Readonly<Record<string, readonly (readonly [Impact, number])[]>> 
   mac: [['blocked', 93], ['workaround', 7]]
 }
 
-/** Reports of failure a minute, minutes after `failsAt`; straight lines between. The news of 21:14 make more people look. */
+/** Reports that iMessage fails a minute, minutes after `failsAt`; straight lines between. That Apple admits it makes more people look. */
 const FAILING_PER_MINUTE: readonly (readonly [minute: number, rate: number])[] = [
-  [0, 0], [10, 1], [25, 3.5], [50, 9], [90, 18], [146, 23], [156, 33], [180, 29], [220, 19], [250, 13], [265, 11.5], [300, 10], [323, 9], [332, 0]
+  [0, 0], [10, 1], [25, 3.5], [50, 9], [90, 18], [172, 23], [182, 33], [200, 29], [230, 19], [250, 13], [265, 11.5], [300, 10], [323, 9], [332, 0]
 ]
 /** While something fails people whom it does not hit look and say so: this many a report of failure. */
 const WORKS_FOR_ME = 0.16
@@ -106,9 +114,12 @@ export function * quietWeeks (seed: number, days: number = HISTORY_DAYS): Genera
   yield * background(seed, EVENING.startsAt - days * DAY_MS, EVENING.startsAt)
 }
 
-/** The evening itself, ascending by time: what is always said, and those for whom iMessage fails. */
+/** The evening itself, ascending by time: what is always said, and those for whom something fails. */
 export function simulateEvening (seed: number): SimulatedReport[] {
-  const reports = [...background(seed + 1, EVENING.startsAt, EVENING.endsAt), ...failures(seed + 2)]
+  const reports = [
+    ...background(seed + 1, EVENING.startsAt, EVENING.endsAt),
+    ...FAILURES.flatMap((failure, index) => failing(failure, seed + 2 + index))
+  ]
   return reports.sort((a, b) => a.at - b.at)
 }
 
@@ -148,42 +159,42 @@ function quietReport (habit: Habit, minute: number, chance: Chance): SimulatedRe
   }
 }
 
-/** Those for whom iMessage fails, those whom it spares and who say so, and those who press twice. */
-function failures (seed: number): SimulatedReport[] {
+/** Those for whom it fails, those whom it spares and who say so, and those who press twice. */
+function failing (failure: Failure, seed: number): SimulatedReport[] {
   const chance = seeded(seed)
   const reports: SimulatedReport[] = []
   for (let minute: number = EVENING.failsAt; minute < EVENING.worksAt; minute += MINUTE_MS) {
-    const rate = failingRate((minute - EVENING.failsAt) / MINUTE_MS)
+    const rate = failure.share * failingRate((minute - EVENING.failsAt) / MINUTE_MS)
     for (let count = poisson(rate, chance); count > 0; count--) {
-      const report = failingReport(minute, chance)
+      const report = failingReport(failure, minute, chance)
       reports.push(report)
       if (chance() < IMPATIENT) reports.push({ ...report, at: report.at + (0.3 + 3 * chance()) * MINUTE_MS })
     }
     for (let count = poisson(rate * WORKS_FOR_ME, chance); count > 0; count--) {
-      reports.push({ ...failingReport(minute, chance), verdict: 'working', symptom: undefined, impact: 'none' })
+      reports.push({ ...failingReport(failure, minute, chance), verdict: 'working', symptom: undefined, impact: 'none' })
     }
   }
   return reports
 }
 
-function failingReport (minute: number, chance: Chance): SimulatedReport {
+function failingReport ({ service, symptoms }: Failure, minute: number, chance: Chance): SimulatedReport {
   const deviceClass = pick(APPLE, chance)
   const impacts = IMPACTS[deviceClass]
   const shared = deviceClass === 'iphone' && chance() < BEHIND_CARRIER
   return {
     at: minute + chance() * MINUTE_MS,
-    service: FAILING,
+    service,
     verdict: pick(FAILING_VERDICTS, chance),
     region: placeOf(minute, chance),
     deviceClass,
-    symptom: pick(FAILING_SYMPTOMS, chance),
+    symptom: pick(symptoms, chance),
     impact: impacts === undefined ? undefined : pick(impacts, chance),
     address: shared ? `198.51.100.${1 + Math.floor(chance() * CARRIER_ADDRESSES)}` : addressOf(chance),
     userAgent: userAgentOf(deviceClass)
   }
 }
 
-/** Reports of failure a minute, some minutes into it. */
+/** Reports that iMessage fails a minute, some minutes into it. */
 function failingRate (minute: number): number {
   for (let i = 1; i < FAILING_PER_MINUTE.length; i++) {
     const [to, high] = FAILING_PER_MINUTE[i]!

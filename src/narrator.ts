@@ -2,7 +2,7 @@
 // what is narrated. Nothing is staged here; that is demo.ts.
 import type { z } from 'zod'
 import { MINUTE_MS } from './core/time.ts'
-import { EVENING, FAILING, ZONE } from './evening.ts'
+import { ALSO_FAILING, EVENING, FAILING, ZONE } from './evening.ts'
 import type { Curve } from './http/curves.ts'
 import type { Outage } from './http/outages.ts'
 import type { Summary } from './http/services.ts'
@@ -25,11 +25,10 @@ const ANSWER_MS = 10_000
 const BARS = '▁▂▃▄▅▆▇█'
 
 const NARRATED: readonly { at: number, text: string }[] = [
-  { at: EVENING.failsAt, text: 'iMessage begins to fail, for a few people at first; Apple\'s page is green.' },
-  { at: EVENING.admittedAt, text: 'Apple\'s page admits that iMessage fails for some.' },
-  { at: EVENING.greenAt, text: 'Apple\'s page says "resolved" and is green again; for some it still fails.' },
-  { at: EVENING.worksAt, text: 'iMessage works for everybody again.' }
+  { at: EVENING.failsAt, text: 'iMessage and FaceTime begin to fail, for a few people at first.' },
+  { at: EVENING.worksAt, text: 'iMessage and FaceTime work for everybody again.' }
 ]
+const FAIL: readonly string[] = [FAILING, ALSO_FAILING]
 
 const clockFace = new Intl.DateTimeFormat('en-GB', { timeZone: ZONE, hour: '2-digit', minute: '2-digit', hourCycle: 'h23' })
 
@@ -41,15 +40,16 @@ export function timeOf (at: number): string {
 /** Reads what the service says and tells what is new. */
 export class Narrator {
   readonly #base: string
+  readonly #page: string
   readonly #say: (line: string) => void
   readonly #told = new Set<string>()
   readonly #narrated = [...NARRATED]
   #nextPulse: number = EVENING.failsAt
-  #overAt = Infinity
 
-  /** @param base where the service listens. */
-  constructor (base: string, say: (line: string) => void) {
+  /** @param base where the service listens. @param page what stands in for Apple's page. */
+  constructor (base: string, page: string, say: (line: string) => void) {
     this.#base = base
+    this.#page = page
     this.#say = say
   }
 
@@ -63,9 +63,11 @@ export class Narrator {
       `  outages               ${this.#base}/v1/outages?service=${FAILING}`,
       `  the evening's curve   ${curve}`,
       `  as a picture          curl -H 'Accept: image/svg+xml' '${curve}' > evening.svg`,
+      `  "Apple's page"        ${this.#page}`,
       '',
-      'Times are US Eastern, 18 November 2012. The service speaks for itself; lines marked * are narrated:',
-      'they say what the simulated people live through, and what Apple\'s page shows (nothing reads the real page yet).',
+      'Times are US Eastern, 18 November 2012. "Apple\'s page" is the demonstration\'s own, in Apple\'s format: nobody asks Apple.',
+      'The service reads it about once a minute, and speaks for itself; lines marked * are narrated: they say what the',
+      'simulated people live through.',
       ''
     ]) this.#say(line)
   }
@@ -87,27 +89,25 @@ export class Narrator {
       this.#say(`${timeOf(due.at)} * ${due.text}`)
       this.#narrated.shift()
     }
-    for (const told of await this.#readNews()) {
+    const outages = (await this.#readOutages()).filter(({ retrospective }) => !retrospective).reverse()
+    for (const told of await this.#readNews(outages)) {
       this.#say(await this.#describe(told))
-      if (told.entry.state === 'resolved') this.#overAt = Date.parse(told.entry.at) + EPILOGUE_MS
-      else this.#overAt = Infinity
       if (until(told)) return true
     }
     if (now >= this.#nextPulse) {
       this.#nextPulse = (Math.floor(now / PULSE_MS) + 1) * PULSE_MS
       this.#say(await this.#describePulse(now))
     }
-    return now >= EVENING.endsAt || (now >= EVENING.worksAt + EPILOGUE_MS && now >= this.#overAt)
+    return now >= EVENING.endsAt || (now >= EVENING.worksAt + EPILOGUE_MS && now >= endOf(outages) + EPILOGUE_MS)
   }
 
   async #readOutages (): Promise<OutageBody[]> {
     return (await this.#ask<{ items: OutageBody[] }>('/v1/outages?limit=200')).items
   }
 
-  async #readNews (): Promise<Told[]> {
+  async #readNews (outages: readonly { id: string }[]): Promise<Told[]> {
     const news: Told[] = []
-    for (const { id, retrospective } of await this.#readOutages()) {
-      if (retrospective) continue
+    for (const { id } of outages) {
       const outage = await this.#ask<OutageBody>(`/v1/outages/${id}`)
       for (const entry of outage.timeline) {
         if (!this.#told.has(entry.id)) news.push({ outage, entry })
@@ -118,12 +118,15 @@ export class Narrator {
   }
 
   async #describe ({ outage, entry }: Told): Promise<string> {
-    const { name } = await this.#ask<SummaryBody>(`/v1/services/${outage.service}`)
-    const at = Date.parse(entry.at)
-    const page = outage.service === FAILING ? `; ${pageAt(at)}` : '; nothing fails there in this story: a false alarm'
-    const start = `${timeOf(at)}   ${name} ${entry.type}`
-    if (entry.reading === null || (entry.type !== 'suspected' && entry.type !== 'confirmed')) return `${start}: ${entry.text}`
-    return `${start}: ${againstNormal(entry.reading.down, entry.reading.expected)}${page}`
+    const { name, official } = await this.#ask<SummaryBody>(`/v1/services/${outage.service}`)
+    const start = `${timeOf(Date.parse(entry.at))}   ${name} ${entry.type}`
+    if (entry.reading !== null && (entry.type === 'suspected' || entry.type === 'confirmed')) {
+      const page = FAIL.includes(outage.service) ? describePage(official, outage) : 'nothing fails there in this story: a false alarm'
+      return `${start}: ${againstNormal(entry.reading.down, entry.reading.expected)}; ${page}`
+    }
+    if (entry.type === 'acknowledged' && outage.lead_time_s !== null) return `${start}: Apple's page admits it, ${describeLead(outage.lead_time_s)} Groundswell`
+    // The service names a page by its host, and here that is the demonstration's.
+    return `${start}: ${entry.text.replaceAll(new URL(this.#page).host, 'Apple\'s page')}`
   }
 
   async #describePulse (now: number): Promise<string> {
@@ -150,7 +153,8 @@ export class Narrator {
     const ours = all.filter(({ service }) => service === FAILING).sort((a, b) => Date.parse(a.detected_at) - Date.parse(b.detected_at))
     this.#say('')
     for (const line of ours.length === 0 ? ['The service flagged nothing of it.'] : await this.#tellOutages(ours)) this.#say(line)
-    const others = all.filter(({ service }) => service !== FAILING)
+    for (const outage of all.filter(({ service }) => service === ALSO_FAILING)) this.#say(await this.#tellBeside(outage, ours))
+    const others = all.filter(({ service }) => !FAIL.includes(service))
     this.#say(`Other services flagged this evening: ${others.length === 0 ? 'none' : others.map(({ service, state }) => `${service} (${state})`).join(', ')}.`)
     const { counted, duplicate, quarantined, refused } = tally
     this.#say(`Reports through POST /v1/reports: ${counted} counted, ${duplicate} sent twice and counted once, ` +
@@ -159,14 +163,9 @@ export class Narrator {
 
   async #tellOutages (outages: readonly OutageBody[]): Promise<string[]> {
     const [first] = outages as [OutageBody]
-    const endedAt = Date.parse(outages.at(-1)!.resolved_at ?? isoOf(EVENING.endsAt))
-    const after = await this.#readCurve(EVENING.greenAt, Math.min(endedAt, EVENING.worksAt), '5m')
-    const failing = after.reduce((sum, { down, degraded }) => sum + down + degraded, 0)
-    const lead = EVENING.admittedAt - Date.parse(first.detected_at)
     const moments = [
       ...outages.flatMap(outage => momentsOf(outage, outage === first ? '' : ' again')),
-      { at: EVENING.admittedAt, text: `Apple's page admitted it (narrated), ${spanOf(Math.abs(lead))} ${lead > 0 ? 'after' : 'before'} we suspected it` },
-      { at: EVENING.greenAt, text: `Apple's page was green again (narrated); ${countWords(failing)} reports of failure came after that` }
+      ...await this.#readGreen(outages)
     ].sort((a, b) => a.at - b.at)
     return [
       'iMessage on 18 November 2012:',
@@ -176,6 +175,26 @@ export class Narrator {
       ...await this.#tellDevices(first),
       ''
     ]
+  }
+
+  /** When the vendor's page turned green again, and who reported that it fails all the same. */
+  async #readGreen (outages: readonly OutageBody[]): Promise<Moment[]> {
+    const { official } = await this.#ask<SummaryBody>(`/v1/services/${FAILING}`)
+    const acknowledged = outages.some(({ acknowledgement }) => acknowledgement !== null)
+    if (!acknowledged || official.status !== 'up' || official.said_at === null) return []
+    const greenAt = Date.parse(official.said_at)
+    const endedAt = Math.min(endOf(outages), EVENING.endsAt)
+    const after = greenAt < endedAt ? await this.#readCurve(greenAt, endedAt, '5m') : []
+    const failing = after.reduce((sum, { down, degraded }) => sum + down + degraded, 0)
+    return [{ at: greenAt, text: `Apple's page was green again; ${countWords(failing)} reports of failure came after that` }]
+  }
+
+  async #tellBeside (outage: OutageBody, ours: readonly OutageBody[]): Promise<string> {
+    const { name } = await this.#ask<SummaryBody>(`/v1/services/${outage.service}`)
+    const ends = outage.resolved_at === null ? outage.state : `taken as over at ${timeOf(Date.parse(outage.resolved_at))}`
+    const lead = outage.lead_time_s === null ? 'never admitted' : `admitted ${describeLead(outage.lead_time_s)} that`
+    const related = ours.some(({ id }) => outage.related.includes(id)) ? ' The service says that the two are related.' : ''
+    return `${name}: suspected at ${timeOf(Date.parse(outage.detected_at))}, ${lead}, ${ends}.${related}`
   }
 
   async #tellDevices ({ device_impact: impact }: OutageBody): Promise<string[]> {
@@ -196,9 +215,21 @@ export class Narrator {
   }
 }
 
-function pageAt (at: number): string {
-  if (at < EVENING.admittedAt) return 'Apple\'s page still green'
-  return at < EVENING.greenAt ? 'Apple\'s page has admitted it' : 'Apple\'s page green again'
+function describePage ({ status }: SummaryBody['official'], { acknowledgement }: OutageBody): string {
+  if (status === 'unknown') return 'what Apple\'s page says is not known'
+  if (status !== 'up') return 'Apple\'s page has admitted it'
+  return acknowledgement === null ? 'Apple\'s page still green' : 'Apple\'s page green again'
+}
+
+/** `2 h 29 min after`, or before, by a lead time in seconds. */
+function describeLead (leadS: number): string {
+  return `${spanOf(Math.abs(leadS) * 1000)} ${leadS >= 0 ? 'after' : 'before'}`
+}
+
+/** When the last of some outages ended, ms; Infinity while one is open, or when there is none. */
+function endOf (outages: readonly OutageBody[]): number {
+  const ends = outages.map(({ resolved_at: resolvedAt, dismissed_at: dismissedAt }) => resolvedAt ?? dismissedAt)
+  return ends.length === 0 ? Infinity : Math.max(...ends.map(end => end === null ? Infinity : Date.parse(end)))
 }
 
 /** `14 reports where 1 is normal`; a degraded report is half a one. */
@@ -212,12 +243,17 @@ function countWords (count: number): string {
   return Math.round(count).toLocaleString('en-US')
 }
 
-/** What we said of an outage, and when. */
-function momentsOf (outage: OutageBody, again: string): { at: number, text: string }[] {
+/** An instant (ms) and what happened at it. */
+interface Moment { at: number, text: string }
+
+/** What was said of an outage, and when. */
+function momentsOf (outage: OutageBody, again: string): Moment[] {
   const { from, to } = outage.onset_interval
+  const { acknowledgement, lead_time_s: leadS } = outage
   const moments = [
     { at: outage.detected_at, text: `we suspected it${again}; it began between ${timeOf(Date.parse(from))} and ${timeOf(Date.parse(to))}, by our estimate` },
     { at: outage.confirmed_at, text: `we confirmed it${again}; at its worst ${countWords(outage.severity)} times the usual` },
+    ...(acknowledgement === null || leadS === null ? [] : [{ at: acknowledgement.published_at, text: `Apple's page admitted it, ${describeLead(leadS)} we suspected it${again}` }]),
     { at: outage.resolved_at, text: 'we took it as over' },
     { at: outage.dismissed_at, text: 'we dismissed it' }
   ]

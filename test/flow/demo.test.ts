@@ -6,9 +6,10 @@ import { createServer, type AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { pino } from 'pino'
 import t, { type Test } from 'tap'
+import { writePage } from '../../src/apple-page.ts'
 import { MINUTE_MS } from '../../src/core/time.ts'
 import { runDemo, type DemoOptions } from '../../src/demo.ts'
-import { EVENING, FAILING } from '../../src/evening.ts'
+import { ALSO_FAILING, EVENING, FAILING } from '../../src/evening.ts'
 import type { Told } from '../../src/narrator.ts'
 import { makeStateFolder } from '../database.ts'
 
@@ -31,32 +32,38 @@ function optionsOf (more: Partial<DemoOptions> & Pick<DemoOptions, 'say'>): Demo
   return { host: '127.0.0.1', port: 0, logger: pino({ level: 'silent' }), signal: new AbortController().signal, days: 7, ...more }
 }
 
-t.test('the service learns from quiet days and suspects the evening\'s outage hours before the page admits it', async t => {
+t.test('the service learns from quiet days, suspects the evening\'s outage hours before the page admits it, and says that they disagree', async t => {
   const folder = await makeTemporary(t)
   const lines: string[] = []
   const heard: Told[] = []
   let gaps: unknown
+  let page: Promise<object> | undefined
   const tally = await runDemo(optionsOf({
     speed: 150,
     say: line => {
       lines.push(line)
       const base = /(http:\/\/127\.0\.0\.1:\d+)\/docs/.exec(line)?.[1]
       if (base !== undefined) gaps = readGaps(base)
+      const url = /^ {2}"Apple's page" +(http:\/\/127\.0\.0\.1:\d+\/.+)$/.exec(line)?.[1]
+      if (url !== undefined) page = fetch(url).then(response => response.json() as Promise<object>)
     },
     until: told => {
       heard.push(told)
-      return told.outage.service === FAILING
+      return told.outage.service === FAILING && told.entry.type === 'disputed'
     }
   }))
   const suspected = heard.find(({ outage }) => outage.service === FAILING)
   t.equal(suspected?.entry.type, 'suspected')
+  t.equal(heard.at(-1)?.entry.at, suspected?.entry.at, 'disputed from the beginning: the page was read, and is green')
   const detectedAt = Date.parse(suspected!.outage.detected_at)
   t.ok(detectedAt > EVENING.failsAt && detectedAt < EVENING.failsAt + 40 * MINUTE_MS, suspected!.outage.detected_at)
   t.ok(suspected!.entry.reading!.networks! >= 7)
-  t.strictSame(heard.filter(({ outage }) => outage.service !== FAILING), [], 'nothing else is flagged')
-  t.match(lines.at(-1), /^19:\d\d {3}iMessage suspected: \d+ reports where .+ normal; Apple's page still green$/)
+  t.strictSame(heard.filter(({ outage }) => outage.service !== FAILING && outage.service !== ALSO_FAILING), [], 'nothing else is flagged')
+  t.ok(lines.some(line => /^(18|19):\d\d {3}iMessage suspected: \d+ reports where .+ normal; Apple's page still green$/.test(line)))
+  t.match(lines.at(-1), /^(18|19):\d\d {3}iMessage disputed: Apple's page says that it works; people report that it does not\.$/)
+  t.strictSame(await page, writePage(EVENING.startsAt), 'whoever reads along sees the page that the service reads')
   t.ok(lines.some(line => /^7 quiet days of 8 services loaded .*: \d{5} reports/.test(line)))
-  t.ok(lines.some(line => line.startsWith('18:48 * iMessage begins to fail')), 'what is narrated is marked')
+  t.ok(lines.some(line => line.startsWith('18:48 * iMessage and FaceTime begin to fail')), 'what is narrated is marked')
   t.ok(tally.counted > 50, `${tally.counted} reports through the front door`)
   t.equal(tally.refused, 0)
   t.strictSame(await gaps, [], 'every minute is watched, though the clock runs fast')
