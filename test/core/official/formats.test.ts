@@ -18,9 +18,9 @@ t.test('a word was said as published or when first seen, and where times may be 
   for (const { publishedAt, seenAt, lastWithoutAt, backdates, said, why } of cases) t.equal(saidAt(publishedAt, seenAt, lastWithoutAt, backdates), said, why)
 })
 
-t.test('every format has a reader, and only a machine dates Google\'s words', async t => {
+t.test('every format has a reader, and only Apple\'s times may be back-dated', async t => {
   t.strictSame(Object.keys(FORMATS).sort(), [...SOURCE_FORMATS].sort())
-  t.strictSame(SOURCE_FORMATS.filter(format => !FORMATS[format].backdates), ['google-cloud'])
+  t.strictSame(SOURCE_FORMATS.filter(format => FORMATS[format].backdates), ['apple'])
 })
 
 const SAMPLES = {
