@@ -8,6 +8,7 @@ import { readBlocksInForce } from './db/blocks.ts'
 import { openDatabase, retryConflicts, type Connection, type Database } from './db/client.ts'
 import { beginJudging } from './db/detector.ts'
 import { migrate } from './db/migrate.ts'
+import { readFigures } from './db/figures.ts'
 import { spendProof } from './db/proofs.ts'
 import { importAgeMaxMs, insertReports, readVoices, retentionStart } from './db/reports.ts'
 import { admitService } from './db/roles.ts'
@@ -16,7 +17,7 @@ import { beginWatching, markHistory, readCatalog, seedCatalog } from './db/servi
 import { openHttp, type HttpOptions } from './http/server.ts'
 import { holdSummaries } from './http/services.ts'
 import { compileBlocks } from './ingest/blocks.ts'
-import type { BulkStore } from './ingest/bulk.ts'
+import type { BulkMeter, BulkStore } from './ingest/bulk.ts'
 import { NO_COUNTRIES, openCountries, type Countries } from './ingest/countries.ts'
 import { openImportIntake, openIntake } from './ingest/intake.ts'
 import { openProofs } from './ingest/proofs.ts'
@@ -29,6 +30,7 @@ import { openDeliverer } from './jobs/deliver.ts'
 import { openOutgoing } from './jobs/outgoing.ts'
 import { prune } from './jobs/prune.ts'
 import { previewRerun } from './jobs/rerun.ts'
+import { openMetrics } from './metrics.ts'
 import { openRedis } from './redis.ts'
 
 /** How often the catalog and the blocks are read again, and idle voices are forgotten, ms. */
@@ -37,6 +39,8 @@ const REFRESH_MS = 10_000
 const JOB_TIMEOUT_MS = 60_000
 /** How long a moderator's call waits for those before it: they work one after another. */
 const MODERATION_WAIT_MS = 15_000
+/** Reading figures gives up after this, for a connection and for an answer: whoever watches the service is to hear that the database is gone. */
+const FIGURES_TIMEOUT_MS = 750
 /** The import key's length; `ensureImportKey` keeps the first ever made. */
 export const IMPORT_KEY_BYTES = 32
 
@@ -91,6 +95,11 @@ export async function openApp (options: AppOptions): Promise<App> {
 
   const moderation = openDatabase(connection, { onError, max: 2, answerTimeoutMs: 0, statementTimeoutMs: JOB_TIMEOUT_MS, connectTimeoutMs: MODERATION_WAIT_MS })
 
+  // For who watches the service: apart from the others, which may be busy.
+  const watching = openDatabase(connection, {
+    onError, max: 1, answerTimeoutMs: FIGURES_TIMEOUT_MS, statementTimeoutMs: FIGURES_TIMEOUT_MS, connectTimeoutMs: FIGURES_TIMEOUT_MS
+  })
+
   const begun = floorTo(clock.now().getTime(), MINUTE_MS)
   await beginWatching(database, new Date(begun))
   await beginJudging(database, begun)
@@ -120,9 +129,18 @@ export async function openApp (options: AppOptions): Promise<App> {
     ageMaxMs: importAgeMaxMs(retentionDays),
     clock
   })
+  const metrics = openMetrics({
+    pools: { http: database.pool, ingest: ingest.pool, jobs: jobsDatabase.pool, deliveries: deliveries.pool, moderation: moderation.pool },
+    queueDepth: () => writer.depth(),
+    queueMax: QUEUE_MAX,
+    readFigures: () => readFigures(watching),
+    clock,
+    monotonic
+  })
   const writer = openWriter({
     insert: batch => retryConflicts(() => insertReports(ingest, batch, clock.speed, clock.now())),
-    onFailed: batch => voices.free(batch.flatMap(report => report.network === null ? [] : [{ ...report, network: report.network }]))
+    onFailed: batch => voices.free(batch.flatMap(report => report.network === null ? [] : [{ ...report, network: report.network }])),
+    onFlushed: metrics.onFlushed
   })
   const call = openOutgoing({ allowPrivate: options.allowPrivateTargets === true })
   const onJobError = (err: unknown, job: string) => { logger.error({ err, job }, 'a job failed; it is tried again') }
@@ -131,6 +149,7 @@ export async function openApp (options: AppOptions): Promise<App> {
     call,
     now: () => new Date(),
     chance: Math.random,
+    onAttempt: metrics.onAttempt,
     onError: err => onJobError(err, 'deliver')
   })
   const jobs = startJobs({
@@ -141,8 +160,10 @@ export async function openApp (options: AppOptions): Promise<App> {
     call,
     deliverer,
     onError: onJobError,
+    meters: metrics.jobs,
     ...(options.ticking === undefined ? {} : { ticking: options.ticking })
   })
+  let stopping = false
   const http = await openHttp({
     db: database,
     connection,
@@ -155,13 +176,15 @@ export async function openApp (options: AppOptions): Promise<App> {
     proofs: openProofs({ salts, spend: (signature, until) => spendProof(ingest, signature, until), now: () => new Date(), clockNow: () => clock.now().getTime() }),
     importIntake,
     writer,
-    bulk: bulkStore(ingest, clock),
+    bulk: bulkStore(ingest, clock, metrics.bulk),
     summaries: holdSummaries(database, catalog, clock, monotonic),
     clock,
     moderation,
     refreshBlocks,
     previewRerun: (tx, service, fromMinute) => previewRerun(tx, service, fromMinute, Date.parse(retentionStart(retentionDays, clock.now()))),
-    unreadiness: () => findUnreadiness(ingest, writer.depth()),
+    unreadiness: () => readUnreadiness(ingest, writer.depth(), stopping),
+    meters: metrics.http,
+    metrics: metrics.tell,
     logger,
     trustProxy: options.trustProxy,
     limits: options.limits,
@@ -175,11 +198,12 @@ export async function openApp (options: AppOptions): Promise<App> {
     jobs,
     database,
     async close () {
+      stopping = true
       await http.close()
       await writer.drain()
       clearInterval(refreshing)
       await jobs.stop()
-      await Promise.all([database, ingest, jobsDatabase, deliveries, moderation].map(open => open.close()))
+      await Promise.all([database, ingest, jobsDatabase, deliveries, moderation, watching].map(open => open.close()))
       redis?.disconnect()
     }
   }
@@ -206,9 +230,13 @@ export async function prepareDatabase (
 }
 
 /** Where bulk reports go: straight into statements of their own, beside the writer. */
-export function bulkStore (database: Database, clock: Clock): BulkStore {
+export function bulkStore (database: Database, clock: Clock, onCommitted: BulkMeter = () => {}): BulkStore {
   return {
-    insert: reports => retryConflicts(() => insertReports(database, reports, clock.speed, clock.now())),
+    async insert (reports) {
+      const fresh = await retryConflicts(() => insertReports(database, reports, clock.speed, clock.now()))
+      onCommitted(fresh.size, reports.length - fresh.size)
+      return fresh
+    },
     markHistory: (serviceId, from, to) => markHistory(database, serviceId, from, to, clock.now())
   }
 }
@@ -237,12 +265,11 @@ async function readCountries (path: string | undefined): Promise<Countries> {
   }
 }
 
-async function findUnreadiness (db: Database, depth: number): Promise<string | undefined> {
-  if (depth >= QUEUE_MAX) return 'The queue of reports is full.'
-  try {
-    await db.query('select 1')
-    return undefined
-  } catch {
-    return 'The database does not answer.'
-  }
+async function readUnreadiness (db: Database, depth: number, stopping: boolean): Promise<string[]> {
+  const answers = await db.query('select 1').then(() => true, () => false)
+  return [
+    ...(stopping ? ['The service is stopping.'] : []),
+    ...(depth >= QUEUE_MAX ? ['The queue of reports is full.'] : []),
+    ...(answers ? [] : ['The database does not answer.'])
+  ]
 }

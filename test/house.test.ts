@@ -21,6 +21,7 @@ const EVERYTHING = Object.keys(LAW)
 /** Packages that only some rooms may import. */
 const GUARDED: { packages: RegExp, rooms: string[], instead: string }[] = [
   { packages: /^(pg|drizzle-orm)(\/|$)/, rooms: ['db'], instead: 'SQL stands in src/db, in the file of its noun' },
+  { packages: /^prom-client$/, rooms: [''], instead: 'rooms tell what they did through the callbacks they are given; src/metrics.ts counts' },
   { packages: /^(fastify|@fastify\/.+|fastify-.+)$/, rooms: ['http', ''], instead: 'HTTP stands in src/http' }
 ]
 

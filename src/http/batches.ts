@@ -2,7 +2,7 @@
 import type { Readable } from 'node:stream'
 import { setImmediate } from 'node:timers/promises'
 import { z } from 'zod'
-import { Fault } from '../core/faults.ts'
+import { Fault, type FaultCode } from '../core/faults.ts'
 import type { Db } from '../db/client.ts'
 import { emptyCounts, takeBulk, type BulkCounts, type BulkStore, type Item } from '../ingest/bulk.ts'
 import type { ImportIntake } from '../ingest/intake.ts'
@@ -81,7 +81,9 @@ function describeCounts ({ faults, ...counts }: BulkCounts): z.infer<typeof Batc
 }
 
 /** `POST /v1/reports/batch`: good items are committed, bad ones named; sending it again doubles nothing. */
-export const batches: Routes<{ db: Db, intake: ImportIntake, store: BulkStore, now: () => Date }> = async (app, { db, intake, store, now }) => {
+export const batches: Routes<{
+  db: Db, intake: ImportIntake, store: BulkStore, onRefused: (code: FaultCode) => void, now: () => Date
+}> = async (app, { db, intake, store, onRefused, now }) => {
   app.addContentTypeParser(NDJSON, (_request, payload, done) => done(null, payload))
   // Fastify's own parser refuses an empty body; here it is a batch of nothing.
   app.removeContentTypeParser(['application/json', 'text/plain'])
@@ -117,7 +119,7 @@ export const batches: Routes<{ db: Db, intake: ImportIntake, store: BulkStore, n
       const items = isStream(request.body)
         ? whileAllowed(itemsOfLines(request.body.iterator({ destroyOnReturn: false }), LINES_MAX), () => checkToken(db, request, 'import', now()))
         : itemsOfArray(request.body)
-      await takeBulk(items, intake, store, counts)
+      await takeBulk(items, intake, store, counts, onRefused)
     } catch (error) {
       if (isStream(request.body)) request.body.resume()
       const fault = isStream(request.body) && request.body.errored === error

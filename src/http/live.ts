@@ -60,12 +60,14 @@ export interface LiveOptions {
   chance: () => number
   /** Other bounds than the usual ones. */
   live?: Partial<LiveBounds> | undefined
+  /** Told how many streams are open, whenever that changes. */
+  onStreams: (openCount: number) => void
 }
 
 /** `GET /v1/events`: every change of an outage once and in order, and the curve of one service. */
-export const live: Routes<LiveOptions> = async (app, { db, connection, catalog, clock, chance, live }) => {
+export const live: Routes<LiveOptions> = async (app, { db, connection, catalog, clock, chance, live, onStreams }) => {
   const bounds = { ...BOUNDS, ...live }
-  const streams = holdStreams(bounds, chance)
+  const streams = holdStreams(bounds, chance, onStreams)
   const newsroom = openNewsroom(db)
   const ticks = openTicks(db, clock)
   const pump = warnOnce(app.log, newsroom.pump, 'the outbox could not be read; it is tried again')

@@ -60,10 +60,11 @@ export function sendFault (reply: FastifyReply, fault: Fault): FastifyReply {
   return reply.code(problem.status).header('cache-control', 'no-store').type(PROBLEM_TYPE).send(JSON.stringify(problem))
 }
 
-/** Makes every error of an app a problem; what nobody expected is logged and told as `internal`. */
-export function answerProblems (app: FastifyInstance): void {
+/** Makes every error of an app a problem, and tells `onFault` of it; what nobody expected is logged and told as `internal`. */
+export function answerProblems (app: FastifyInstance, onFault: (code: FaultCode, request: FastifyRequest) => void): void {
   app.setErrorHandler((error: FastifyError, request, reply) => {
     const fault = listAll(faultOf(error), error, request)
+    onFault(fault.code, request)
     if (fault.code === 'internal' || fault.code === 'unavailable') request.log.error({ err: error, request_id: request.id }, fault.message)
     return sendFault(reply, fault)
   })

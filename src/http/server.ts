@@ -5,7 +5,7 @@ import cors from '@fastify/cors'
 import Fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import { z } from 'zod'
-import { Fault } from '../core/faults.ts'
+import { Fault, type FaultCode } from '../core/faults.ts'
 import type { Clock } from '../core/time.ts'
 import type { Database } from '../db/client.ts'
 import type { Catalog } from '../db/services.ts'
@@ -57,6 +57,18 @@ const KEEP_ALIVE_TIMEOUT_MS = 72_000
 /** Connections at once; further ones are closed as they come. */
 const CONNECTIONS_MAX = 10_000
 
+/** Told of what is answered, to be counted: by kind, never by who asked or what was sent. */
+export interface HttpMeters {
+  /** An answer. @param route its pattern; undefined: no call has the path */
+  onAnswered: (route: string | undefined, method: string, status: number, tookMs: number) => void
+  /** A call that was refused. */
+  onRefused: (code: FaultCode) => void
+  /** A report that was refused, alone or in a batch. */
+  onReportRefused: (code: FaultCode) => void
+  /** How many event streams are open now, whenever that changes. */
+  onStreams: (openCount: number) => void
+}
+
 /** Everything that the routes need. */
 export interface HttpOptions extends Pick<LiveOptions, 'connection' | 'chance' | 'live'> {
   db: Database
@@ -77,7 +89,11 @@ export interface HttpOptions extends Pick<LiveOptions, 'connection' | 'chance' |
   moderation: Database
   previewRerun: PreviewRerun
   clock: Clock
-  unreadiness: () => Promise<string | undefined>
+  /** Every reason why no report can be taken just now, each a sentence; none when one can. */
+  unreadiness: () => Promise<string[]>
+  meters: HttpMeters
+  /** What was counted, as Prometheus' text. */
+  metrics: () => Promise<string>
   logger: FastifyBaseLogger
   /** CIDRs of proxies whose X-Forwarded-For is believed. */
   trustProxy: readonly string[]
@@ -92,7 +108,7 @@ export interface HttpOptions extends Pick<LiveOptions, 'connection' | 'chance' |
 
 /** Builds the server; it does not listen yet. */
 export async function openHttp (options: HttpOptions): Promise<FastifyInstance> {
-  const { logger, trustProxy, limits, shared } = options
+  const { logger, trustProxy, limits, shared, meters } = options
   const app = Fastify({
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
@@ -116,8 +132,11 @@ export async function openHttp (options: HttpOptions): Promise<FastifyInstance> 
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))
 
   useZod(app)
-  answerProblems(app)
-  logRequests(app)
+  answerProblems(app, (code, request) => {
+    meters.onRefused(code)
+    if (request.routeOptions.url === '/v1/reports') meters.onReportRefused(code)
+  })
+  noteRequests(app, meters)
   closeGently(app)
   limitWaiting(app)
   limitStalling(app, () => performance.now())
@@ -162,7 +181,7 @@ export async function openHttp (options: HttpOptions): Promise<FastifyInstance> 
     // A token expires in real time, whatever the domain's clock says.
     const now = () => new Date()
     await limitRequests(app, 'admin', limits.admin, shared)
-    await app.register(batches, { db, intake: options.importIntake, store: options.bulk, now })
+    await app.register(batches, { db, intake: options.importIntake, store: options.bulk, onRefused: meters.onReportRefused, now })
     await app.register(async app => {
       guardAdmin(app, { db, now, methodsOf })
       tagAnswers(app)
@@ -195,7 +214,7 @@ export async function openHttp (options: HttpOptions): Promise<FastifyInstance> 
       await app.register(outages, options)
       await app.register(leadTimes, options)
       await app.register(vocabularies, options)
-      await app.register(live, options)
+      await app.register(live, { ...options, onStreams: meters.onStreams })
     }, { prefix: '/v1' })
     await app.register(feeds, { ...options, prefix: '/feeds' })
     await app.register(statuspage, { ...options, prefix: '/statuspage' })
@@ -227,13 +246,17 @@ function useZod (app: FastifyInstance): void {
   app.setSerializerCompiler(() => data => JSON.stringify(data))
 }
 
-/** A line a request, without the address, the user agent or the path's values; those that went well only when asked for. */
-function logRequests (app: FastifyInstance): void {
+/**
+ * A measurement and a line a request, without the address, the user agent or the path's values; lines of those that went
+ * well only when asked for.
+ */
+function noteRequests (app: FastifyInstance, { onAnswered }: HttpMeters): void {
   app.addHook('onResponse', (request, reply, done) => {
-    const level = reply.statusCode >= 500 ? 'warn' : reply.statusCode >= 400 ? 'info' : 'debug'
-    request.log[level]({
-      method: request.method, route: request.routeOptions.url ?? null, status: reply.statusCode, ms: Math.round(reply.elapsedTime), request_id: request.id
-    }, 'request')
+    const { method, routeOptions: { url: route } } = request
+    const { statusCode: status, elapsedTime } = reply
+    onAnswered(route, method, status, elapsedTime)
+    const level = status >= 500 ? 'warn' : status >= 400 ? 'info' : 'debug'
+    request.log[level]({ method, route: route ?? null, status, ms: Math.round(elapsedTime), request_id: request.id }, 'request')
     done()
   })
 }

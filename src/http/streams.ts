@@ -52,8 +52,11 @@ export interface Streams {
   close: () => Promise<void>
 }
 
-/** @param chance a number in [0, 1) */
-export function holdStreams (bounds: StreamBounds, chance: () => number): Streams {
+/**
+ * @param chance a number in [0, 1)
+ * @param onCount told how many are open, whenever that changes
+ */
+export function holdStreams (bounds: StreamBounds, chance: () => number, onCount: (openCount: number) => void = () => {}): Streams {
   const open = new Set<Stream>()
   // An address is known only as long as one of its streams is open.
   const perAddress = new Map<string, number>()
@@ -74,12 +77,14 @@ export function holdStreams (bounds: StreamBounds, chance: () => number): Stream
       }
       const stream = openStream(reply.raw, socket, bounds.bufferedBytesMax)
       open.add(stream)
+      onCount(open.size)
       connections.add(socket)
       perAddress.set(address, own + 1)
       const endOfLife = setTimeout(stream.end, bounds.lifetimeMs * (0.75 + chance() / 4))
       stream.onOver(() => {
         clearTimeout(endOfLife)
         open.delete(stream)
+        onCount(open.size)
         connections.delete(socket)
         const left = perAddress.get(address)! - 1
         if (left === 0) perAddress.delete(address)

@@ -1,5 +1,5 @@
 // Many reports at once: the batch call's and the import command's way in.
-import { Fault } from '../core/faults.ts'
+import { Fault, type FaultCode } from '../core/faults.ts'
 import type { NewReport } from '../core/reports.ts'
 import type { ImportInput, ImportIntake } from './intake.ts'
 
@@ -26,6 +26,9 @@ export function emptyCounts (): BulkCounts {
   return { received: 0, counted: 0, duplicate: 0, quarantined: 0, refused: 0, faults: [] }
 }
 
+/** Told of every statement that was committed: how many of its reports were new, and how many were there before. */
+export type BulkMeter = (counted: number, duplicate: number) => void
+
 /** Where bulk reports are committed. */
 export interface BulkStore {
   /** Commits; resolves to the ids that are new. */
@@ -36,10 +39,10 @@ export interface BulkStore {
 
 /**
  * Commits items as they flow, 500 at a time, and counts into `counts`, which is true at every moment: an item counts
- * after its commit. A refused item harms no other. Whatever `store` throws breaks it off.
+ * after its commit. A refused item harms no other, and `onRefused` is told of it. Whatever `store` throws breaks it off.
  */
 export async function takeBulk (
-  items: AsyncIterable<Item> | Iterable<Item>, intake: ImportIntake, store: BulkStore, counts: BulkCounts
+  items: AsyncIterable<Item> | Iterable<Item>, intake: ImportIntake, store: BulkStore, counts: BulkCounts, onRefused: (code: FaultCode) => void = () => {}
 ): Promise<void> {
   let index = 0
   let chunk: NewReport[] = []
@@ -60,6 +63,7 @@ export async function takeBulk (
         if (!(error instanceof Fault)) throw error
         counts.received++
         counts.refused++
+        onRefused(error.code)
         if (counts.faults.length < FAULTS_NAMED_MAX) counts.faults.push({ index, fault: error })
       }
       index++

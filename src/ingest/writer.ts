@@ -2,6 +2,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { Fault } from '../core/faults.ts'
 import type { NewReport } from '../core/reports.ts'
+import { DISPOSITIONS } from '../core/vocabulary.ts'
 
 /** Reports waiting for their commit at most; beyond it a report is refused at once. */
 export const QUEUE_MAX = 5_000
@@ -9,6 +10,11 @@ export const QUEUE_MAX = 5_000
 export const FLUSH_BATCH_MAX = 256
 /** From here on batches come in multiples of this, so that few statements need preparing. */
 const FLUSH_STEP = 16
+
+const QUARANTINED = DISPOSITIONS.indexOf('quarantined')
+
+/** One commit: how many reports, how long it took, and what became of them; of one that failed, of none. */
+export interface Flush { size: number, tookMs: number, counted: number, duplicate: number, quarantined: number }
 
 /** Commits reports in groups, one statement at a time. */
 export interface Writer {
@@ -28,10 +34,12 @@ interface Waiting { report: NewReport, settle: (outcome: 'new' | 'duplicate') =>
 /**
  * @param insert commits a batch and resolves to the ids that are new.
  * @param onFailed told which reports were not committed, or perhaps not.
+ * @param onFlushed told of every commit, once: what counts reports costs nothing for each.
  */
-export function openWriter ({ insert, onFailed, queueMax = QUEUE_MAX }: {
+export function openWriter ({ insert, onFailed, onFlushed = () => {}, queueMax = QUEUE_MAX }: {
   insert: (batch: readonly NewReport[]) => Promise<Set<string>>
   onFailed: (batch: readonly NewReport[]) => void
+  onFlushed?: (flush: Flush) => void
   queueMax?: number
 }): Writer {
   let queue: Waiting[] = []
@@ -53,16 +61,25 @@ export function openWriter ({ insert, onFailed, queueMax = QUEUE_MAX }: {
   }
 
   async function flush (batch: readonly Waiting[]): Promise<void> {
+    const began = performance.now()
+    let counted = 0
+    let quarantined = 0
+    let duplicate = 0
     try {
-      const fresh = await insert(batch.map(({ report }) => report))
+      const ids = await insert(batch.map(({ report }) => report))
       for (const { report, settle } of batch) {
         // The first of one id in a batch is the new one.
-        settle(fresh.delete(report.id) ? 'new' : 'duplicate')
+        const isNew = ids.delete(report.id)
+        if (!isNew) duplicate++
+        else if (report.disposition === QUARANTINED) quarantined++
+        else counted++
+        settle(isNew ? 'new' : 'duplicate')
       }
     } catch (error) {
       onFailed(batch.map(({ report }) => report))
       for (const { fail } of batch) fail(error)
     }
+    onFlushed({ size: batch.length, tookMs: performance.now() - began, counted, duplicate, quarantined })
   }
 
   return {

@@ -26,6 +26,14 @@ const MARK_REACH_MS = 5_000
 /** After a long stop this much is judged between two rollups, domain ms, so that new reports are in the curve all the same. */
 const CATCH_UP_MS = 4 * HOUR_MS
 
+/** Told of what was done, to be counted; times are real ms. */
+export interface JobsMeters {
+  /** Once for each rollup. */
+  onRolledUp: (tookMs: number) => void
+  /** Minutes that were judged together. */
+  onJudged: (minuteCount: number, tookMs: number) => void
+}
+
 /** The running jobs. */
 export interface Jobs {
   /** One tick, now; resolves when it is done. For tests, which have no time to wait. */
@@ -44,6 +52,7 @@ interface JobsOptions {
   call: Call
   deliverer: Deliverer
   onError: (error: unknown, job: string) => void
+  meters?: JobsMeters
 }
 
 /** Starts the jobs; the first tick comes at once, or, when they are not `ticking`, as the caller says. */
@@ -125,7 +134,7 @@ function watchMinutes (database: Database, clock: Clock): () => Promise<void> {
   }
 }
 
-function leadJobs ({ database, connection, clock, retentionDays, onError }: JobsOptions): {
+function leadJobs ({ database, connection, clock, retentionDays, onError, meters }: JobsOptions): {
   tick: () => Promise<boolean>
   /** Whether this instance has the lead. */
   held: () => boolean
@@ -144,13 +153,17 @@ function leadJobs ({ database, connection, clock, retentionDays, onError }: Jobs
       pruneAt = began.getTime() + MINUTE_MS
       await prune(database, retentionDays, began).then(() => { pruneAt = floorTo(began.getTime(), HOUR_MS) + HOUR_MS }, error => onError(error, 'prune'))
     }
+    const rollupBegan = performance.now()
     const upToDateFrom = await rollup(database)
+    meters?.onRolledUp(performance.now() - rollupBegan)
     judging ??= await loadJudging(database)
     const until = floorTo(began.getTime() - judgeGraceMs(clock.speed), MINUTE_MS)
     if (upToDateFrom > judging.judgedUntil) return true
     const services = [...(await readCatalog(database)).services.values()]
     const reach = Math.min(until, judging.judgedUntil + CATCH_UP_MS)
+    const [judgingBegan, judgedBefore] = [performance.now(), judging.judgedUntil]
     if (!await detect(database, judging, services, reach)) throw new Error('Another instance has judged meanwhile.')
+    meters?.onJudged((judging.judgedUntil - judgedBefore) / MINUTE_MS, performance.now() - judgingBegan)
     await settleOfficial(database, clock)
     if (judging.judgedUntil < until) return true
     await rerunModerated(database, judging, services, Date.parse(retentionStart(retentionDays, began)))

@@ -21,12 +21,18 @@ export const LEASE_MS = 30_000
 /** Characters of an error that are kept. */
 const ERROR_MAX = 200
 
+/** What may come of an attempt; `failed`: it was the last. */
+export const ATTEMPT_RESULTS = ['delivered', 'failed', 'retried'] as const
+type AttemptResult = typeof ATTEMPT_RESULTS[number]
+
 /** What delivering works with; `now` is real time, whatever the domain's clock says, and `chance` from 0 to 1. */
 interface DeliverOptions {
   database: Database
   call: Call
   now: () => Date
   chance: () => number
+  /** Told of every attempt that was written down, to be counted. */
+  onAttempt?: (result: AttemptResult) => void
   onError: (error: unknown) => void
 }
 
@@ -45,7 +51,7 @@ export interface Deliverer {
  * holds its lease. Only an instance that dies, or is stopped, between sending and writing down lets one be sent twice,
  * with the same id.
  */
-export function openDeliverer ({ database, call, now, chance, onError }: DeliverOptions): Deliverer {
+export function openDeliverer ({ database, call, now, chance, onAttempt = () => {}, onError }: DeliverOptions): Deliverer {
   const stopping = new AbortController()
   setMaxListeners(WEBHOOKS_MAX * LANES_PER_WEBHOOK, stopping.signal)
   /** The sends that run, by webhook. */
@@ -69,15 +75,18 @@ export function openDeliverer ({ database, call, now, chance, onError }: Deliver
     const attempt = { at, status: answer?.status ?? null, error, tookMs: Math.round(performance.now() - began) }
     const ended = now()
     const outcome = judgeAnswer(answer, delivery.rung + 1, chance(), ended)
-    await transact(database, async tx => {
+    const noted = await transact(database, async tx => {
       // The webhook before its deliveries, as an admin's change holds them: neither waits for the other for ever.
       await findWebhook(tx, delivery.webhookId, outcome.state === 'failed' ? 'for update' : 'for key share')
-      if (!await recordAttempt(tx, delivery, attempt, outcome, ended) || outcome.state !== 'failed') return
+      if (!await recordAttempt(tx, delivery, attempt, outcome, ended)) return false
+      if (outcome.state !== 'failed') return true
       const reason = outcome.why === 'gone'
         ? 'The receiver answered 410: it wants no more.'
         : await hasTaken(tx, delivery.webhookId, new Date(ended.getTime() - LADDER_MS)) ? undefined : 'It took nothing for more than three days.'
       if (reason !== undefined) await disableWebhook(tx, delivery.webhookId, reason, ended)
+      return true
     })
+    if (noted) onAttempt(outcome.state === 'pending' ? 'retried' : outcome.state)
   }
 
   async function sendAll (webhookId: string): Promise<void> {

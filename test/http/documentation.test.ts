@@ -125,6 +125,7 @@ t.test('it lists every call with its parameters, and how each refuses', async t 
     'get /statuspage/{service}/api/v2/scheduled-maintenances/active.json': 'service',
     'get /healthz': '',
     'get /readyz': '',
+    'get /metrics': '',
     'get /openapi.json': '',
     'get /problems/{name}': 'name'
   }
