@@ -63,6 +63,8 @@ export interface AppOptions {
   redisUrl?: string | undefined
   /** Whether vendors' pages and webhooks may have addresses that are not public. */
   allowPrivateTargets?: boolean
+  /** Reports that may wait for their commit, fewer than usual: in tests. */
+  queueMax?: number
   /** Other bounds of the event streams than the usual ones: in tests. */
   live?: HttpOptions['live']
   /** False lets the jobs run only when they are called: in tests. */
@@ -79,7 +81,7 @@ export interface App {
 }
 
 export async function openApp (options: AppOptions): Promise<App> {
-  const { connection, owner, clock, logger, retentionDays } = options
+  const { connection, owner, clock, logger, retentionDays, queueMax = QUEUE_MAX } = options
   const monotonic = () => performance.now()
   const onError = (err: unknown) => { logger.warn({ err }, 'a database connection was lost') }
   const countries = await readCountries(options.geoMmdb)
@@ -132,7 +134,7 @@ export async function openApp (options: AppOptions): Promise<App> {
   const metrics = openMetrics({
     pools: { http: database.pool, ingest: ingest.pool, jobs: jobsDatabase.pool, deliveries: deliveries.pool, moderation: moderation.pool },
     queueDepth: () => writer.depth(),
-    queueMax: QUEUE_MAX,
+    queueMax,
     readFigures: () => readFigures(watching),
     clock,
     monotonic
@@ -140,7 +142,8 @@ export async function openApp (options: AppOptions): Promise<App> {
   const writer = openWriter({
     insert: batch => retryConflicts(() => insertReports(ingest, batch, clock.speed, clock.now())),
     onFailed: batch => voices.free(batch.flatMap(report => report.network === null ? [] : [{ ...report, network: report.network }])),
-    onFlushed: metrics.onFlushed
+    onFlushed: metrics.onFlushed,
+    queueMax
   })
   const call = openOutgoing({ allowPrivate: options.allowPrivateTargets === true })
   const onJobError = (err: unknown, job: string) => { logger.error({ err, job }, 'a job failed; it is tried again') }
@@ -182,7 +185,7 @@ export async function openApp (options: AppOptions): Promise<App> {
     moderation,
     refreshBlocks,
     previewRerun: (tx, service, fromMinute) => previewRerun(tx, service, fromMinute, Date.parse(retentionStart(retentionDays, clock.now()))),
-    unreadiness: () => readUnreadiness(ingest, writer.depth(), stopping),
+    unreadiness: () => readUnreadiness(ingest, { full: writer.depth() >= queueMax, stopping }),
     meters: metrics.http,
     metrics: metrics.tell,
     logger,
@@ -265,11 +268,11 @@ async function readCountries (path: string | undefined): Promise<Countries> {
   }
 }
 
-async function readUnreadiness (db: Database, depth: number, stopping: boolean): Promise<string[]> {
+async function readUnreadiness (db: Database, { full, stopping }: { full: boolean, stopping: boolean }): Promise<string[]> {
   const answers = await db.query('select 1').then(() => true, () => false)
   return [
     ...(stopping ? ['The service is stopping.'] : []),
-    ...(depth >= QUEUE_MAX ? ['The queue of reports is full.'] : []),
+    ...(full ? ['The queue of reports is full.'] : []),
     ...(answers ? [] : ['The database does not answer.'])
   ]
 }

@@ -1,5 +1,8 @@
+import { once } from 'node:events'
+import { connect, type AddressInfo } from 'node:net'
+import pg from 'pg'
 import t from 'tap'
-import { openTestApp } from '../app.ts'
+import { addressOf, openTestApp } from '../app.ts'
 import { createDatabase } from '../database.ts'
 import { cutOff, members, problem } from './contract.ts'
 
@@ -44,4 +47,52 @@ t.test('without its database it lives and is not ready, every call says 503, and
   const { body: curve } = await app.ask('/v1/services/imessage/curve?window=1m&from=2012-11-18T12:00:00Z')
   members(t, curve, 'service window_s region device_class points')
   t.match(curve.points, [{ down: 1, working: 1 }])
+})
+
+t.test('a full queue is a reason, told beside the others', async t => {
+  const database = await createDatabase(t)
+  const app = await openTestApp(t, { database, queueMax: 20 })
+  const holder = new pg.Client(database.url)
+  holder.on('error', () => {})
+  await holder.connect()
+  t.teardown(() => holder.end())
+  // Nothing is committed as long as somebody holds the table.
+  await holder.query('begin; lock table reports in access exclusive mode')
+  let refuse = () => {}
+  const refused = new Promise<void>(resolve => { refuse = resolve })
+  const sent = Array.from({ length: 60 }, async (_, i) => {
+    const answer = await app.report({ service: 'imessage', verdict: 'down' }, addressOf(i))
+    if (answer.body.type === '/problems/overloaded') refuse()
+    return answer.status
+  })
+  await refused
+  const full = await app.ask('/readyz')
+  problem(t, full, 'unavailable')
+  t.equal(full.body.detail, 'The queue of reports is full.')
+  const absence = cutOff(database)
+  await absence.begin()
+  const both = await app.ask('/readyz')
+  t.match(both.body.detail, /The database does not answer\./)
+  t.strictSame([...new Set(await Promise.all(sent))], [503], 'nothing was acknowledged')
+  t.equal((await app.ask('/readyz')).body.detail, 'The database does not answer.', 'an empty queue is no reason any more')
+  await absence.end()
+  t.equal((await app.ask('/readyz')).status, 200)
+})
+
+t.test('whoever asks while it stops hears so', async t => {
+  const database = await createDatabase(t)
+  const app = await openTestApp({ teardown: () => {} }, { database })
+  await app.http.listen({ port: 0, host: '127.0.0.1' })
+  const socket = connect((app.http.server.address() as AddressInfo).port, '127.0.0.1').setEncoding('utf8')
+  t.teardown(() => socket.destroy())
+  let answered = ''
+  socket.on('data', text => { answered += text })
+  // A request that has begun when the end comes is still answered: the second is half there once the first is answered.
+  socket.write('GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\nGET /readyz HTTP/1.1\r\nHost: localhost\r\n')
+  while (!answered.includes('ready"}')) await once(socket, 'data')
+  const closed = app.close()
+  socket.write('\r\n')
+  await once(socket, 'end')
+  t.match(answered, /HTTP\/1\.1 200 OK[\s\S]+HTTP\/1\.1 503 [\s\S]+"detail":"The service is stopping\."/)
+  await closed
 })
