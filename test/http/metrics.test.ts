@@ -1,3 +1,5 @@
+import type { AddressInfo } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import { FAULT_CODES } from '../../src/core/faults.ts'
 import { MINUTE_MS } from '../../src/core/time.ts'
@@ -5,7 +7,9 @@ import { SOURCE_FORMATS } from '../../src/core/vocabulary.ts'
 import { addressOf, openTestApp, type TestApp } from '../app.ts'
 import { createDatabase } from '../database.ts'
 import { readExposition, type Exposition } from '../exposition.ts'
+import { openReceiver } from '../receiver.ts'
 import { cutOff } from './contract.ts'
+import { listen } from './events.ts'
 
 const REPORT = { service: 'imessage', verdict: 'down' }
 
@@ -15,12 +19,12 @@ async function scrape (app: TestApp): Promise<Exposition> {
   return readExposition(text)
 }
 
-/** What the figures of the tables say now, past the second for which they are held. */
+/** What is told as soon as it is as it should be: figures of the tables are held for a second. */
 async function scrapeAfresh (app: TestApp, done: (told: Exposition) => boolean): Promise<Exposition> {
   for (let tries = 0; ; tries++) {
     const told = await scrape(app)
     if (done(told) || tries > 300) return told
-    await new Promise(resolve => setTimeout(resolve, 10))
+    await delay(10)
   }
 }
 
@@ -168,6 +172,34 @@ t.test('news that a webhook waits for are told with their age, and so are source
   t.equal(told.value('groundswell_sources_stale', { format: 'apple' }), 0)
   t.equal(told.value('groundswell_sources_oldest_reading_age_seconds', { format: 'slack' }), 600)
   t.equal(told.value('groundswell_sources_oldest_reading_age_seconds', { format: 'feed' }), undefined, 'never read: no age')
+})
+
+t.test('every attempt to tell a webhook is counted by what came of it', async t => {
+  const app = await openTestApp(t, { allowPrivateTargets: true })
+  const answers: Record<string, number> = { '/hook/takes': 204, '/hook/gone': 410, '/hook/busy': 500 }
+  const receiver = await openReceiver(t, (response, { path }) => response.writeHead(answers[path]!).end())
+  const authorization = `Bearer ${await app.token(['webhooks'])}`
+  for (const path of ['takes', 'gone', 'busy']) {
+    t.equal((await app.ask('/v1/admin/webhooks', { method: 'POST', headers: { authorization }, payload: { url: `${receiver.url}/${path}` } })).status, 201)
+  }
+  await app.asOwner('update outbox_head set number = number + 1')
+  await app.asOwner('insert into outbox (number, id, at, type, service_id, outage_id, data) select number, gen_random_uuid(), now(), \'outage.updated\', 1, gen_random_uuid(), \'{}\' from outbox_head')
+  await app.jobs.tick()
+  const told = await scrape(app)
+  for (const result of ['delivered', 'failed', 'retried']) t.equal(told.value('groundswell_delivery_attempts_total', { result }), 1, result)
+})
+
+t.test('event streams are counted while they are open', async t => {
+  const app = await openTestApp(t)
+  await app.http.listen({ port: 0, host: '127.0.0.1' })
+  const url = `http://127.0.0.1:${(app.http.server.address() as AddressInfo).port}/v1/events`
+  const open = async () => (await scrape(app)).value('groundswell_event_streams')
+  t.equal(await open(), 0)
+  const [one, other] = [await listen(url), await listen(url)]
+  t.equal(await open(), 2)
+  one.cut()
+  t.equal((await scrapeAfresh(app, told => told.value('groundswell_event_streams') === 1)).value('groundswell_event_streams'), 1)
+  other.cut()
 })
 
 t.test('without its database the metrics are there, without what is read from it, and come back with it', async t => {
