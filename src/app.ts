@@ -48,8 +48,8 @@ export const IMPORT_KEY_BYTES = 32
 export interface AppOptions {
   /** As the service's role. */
   connection: Connection
-  /** As the role that owns the tables; the same where there is but one. */
-  owner: Connection
+  /** As the role that owns the tables; the same where there is but one; none where the database was prepared before. */
+  owner: Connection | undefined
   clock: Clock
   logger: FastifyBaseLogger
   retentionDays: number
@@ -67,7 +67,7 @@ export interface AppOptions {
   queueMax?: number
   /** Other bounds of the event streams than the usual ones: in tests. */
   live?: HttpOptions['live']
-  /** False lets the jobs run only when they are called: in tests. */
+  /** False lets the jobs run only when they are called: in tests, and beside a worker that has them. */
   ticking?: boolean
 }
 
@@ -85,8 +85,7 @@ export async function openApp (options: AppOptions): Promise<App> {
   const monotonic = () => performance.now()
   const onError = (err: unknown) => { logger.warn({ err }, 'a database connection was lost') }
   const countries = await readCountries(options.geoMmdb)
-  const restricted = await prepareDatabase({ connection, owner }, retentionDays, clock.now())
-  if (!restricted) logger.warn('the service runs as the role that owns its tables, and so can alter them: docs/operations.md says how to give it one of its own')
+  if (owner !== undefined) await prepareService({ connection, owner }, retentionDays, clock.now(), logger)
 
   const database = openDatabase(connection, { onError })
   // The writer's own connection: reads that wait for the pool do not hold up a commit.
@@ -212,13 +211,21 @@ export async function openApp (options: AppOptions): Promise<App> {
   }
 }
 
+/** `prepareDatabase` for the service, which says so when its role may do more than it needs. */
+export async function prepareService (
+  roles: { connection: Connection, owner: Connection }, retentionDays: number, now: Date, logger: Pick<FastifyBaseLogger, 'warn'>
+): Promise<void> {
+  const restricted = await prepareDatabase(roles, retentionDays, now)
+  if (!restricted) logger.warn('the service runs as the role that owns its tables, and so can alter them: docs/operations.md says how to give it one of its own')
+}
+
 /**
  * Migrates, and fills in what a fresh database needs before the first report: the service's rights, a catalog and the
  * days' partitions.
  * @returns whether the service's role is held to rows (`admitService`).
  */
 export async function prepareDatabase (
-  { connection, owner }: Pick<AppOptions, 'connection' | 'owner'>, retentionDays: number, now: Date
+  { connection, owner }: { connection: Connection, owner: Connection }, retentionDays: number, now: Date
 ): Promise<boolean> {
   await migrate(owner, now)
   const restricted = await admitService(owner, connection, retentionDays)

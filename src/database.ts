@@ -3,10 +3,15 @@ import type { Config } from './config.ts'
 import { canConnect, tryConnection, type Connection } from './db/client.ts'
 import { ensureRole } from './db/roles.ts'
 import { findDataDir } from './embedded/ground.ts'
-import { joinEmbedded, startEmbedded, type EmbeddedConnection } from './embedded/postgres.ts'
+import { joinEmbedded, startEmbedded, type EmbeddedConnection, type EmbeddedOptions } from './embedded/postgres.ts'
 
 /** The role of the service in the embedded database, whose owner has the name of the database. */
 const SERVICE_ROLE = 'groundswell_service'
+
+/** What one process of the service opens at most: its pools, the lock of the jobs and what listens (app.ts). */
+const CONNECTIONS_PER_PROCESS = 23
+/** Room for commands, and for PostgreSQL's own reserve. */
+const CONNECTIONS_BESIDE = 20
 
 /** A database that can be connected to, as the service and as the owner of its tables, and how to let go of it. */
 export interface Provided { connection: Connection, owner: Connection, stop: () => Promise<void> }
@@ -23,13 +28,15 @@ export async function provideDatabase (config: Config, log: BaseLogger): Promise
   }
   const dataDir = config.dataDir ?? await findDataDir(process.cwd())
   log.info({ data_dir: dataDir }, 'the embedded database keeps its files here')
-  return provideEmbedded(dataDir, log)
+  return provideEmbedded(dataDir, log, { connectionsMax: config.workers * CONNECTIONS_PER_PROCESS + CONNECTIONS_BESIDE })
 }
 
-/** The embedded database in a folder, started. @param throwAway nothing is synced to disk, for the demo. */
-export async function provideEmbedded (dataDir: string, log: BaseLogger, throwAway = false): Promise<Provided> {
+/** The embedded database in a folder, started. `throwAway`: nothing is synced to disk, for the demo. */
+export async function provideEmbedded (
+  dataDir: string, log: BaseLogger, options: Pick<EmbeddedOptions, 'throwAway' | 'connectionsMax'> = {}
+): Promise<Provided> {
   const { connection, stop } = await startEmbedded({
-    dataDir, isReady: canConnect, log: (message, detail) => log.info(detail ?? {}, message), throwAway
+    dataDir, isReady: canConnect, log: (message, detail) => log.info(detail ?? {}, message), ...options
   })
   return { ...await withServiceRole(connection), stop }
 }

@@ -149,7 +149,7 @@ async function setStage ({ host, port, logger }: DemoOptions, speed: number): Pr
   try {
     const folder = await mkdtemp(join(tmpdir(), 'groundswell-demo-'))
     undo.push(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }))
-    const { connection, owner, stop } = await provideEmbedded(folder, logger, true)
+    const { connection, owner, stop } = await provideEmbedded(folder, logger, { throwAway: true })
     undo.push(stop)
     const clock = openClock(EVENING.startsAt, speed)
     const page = await servePage(() => clock.now().getTime())

@@ -1,8 +1,7 @@
 #!/usr/bin/env node
-import closeWithGrace from 'close-with-grace'
 import { Command } from 'commander'
 import type { Logger } from 'pino'
-import { openApp, prepareDatabase } from './app.ts'
+import { prepareDatabase } from './app.ts'
 import { registerAudit } from './audit.ts'
 import { readConfig, type Config } from './config.ts'
 import { joinDatabase, provideDatabase } from './database.ts'
@@ -13,10 +12,9 @@ import { registerDemo } from './demo.ts'
 import { importFiles } from './import.ts'
 import { openLog } from './log.ts'
 import { registerReplay } from './replay.ts'
+import { serveHere } from './serve.ts'
 import { registerToken } from './token.ts'
-
-/** What is in flight gets this long to finish when the service is told to stop, ms. */
-const CLOSE_MS = 10_000
+import { isWorker, serveAsWorker, serveWithWorkers } from './workers.ts'
 
 const program = new Command('groundswell')
   .description('Is it working for you? Reports become outage curves, and outages are flagged before the vendor admits them.')
@@ -62,28 +60,15 @@ try {
 
 async function serve (): Promise<void> {
   const config = readConfig()
+  if (isWorker) await serveAsWorker(config)
+  else if (config.workers > 1) await serveWithWorkers(config)
+  else await serveAlone(config)
+}
+
+async function serveAlone (config: Config): Promise<void> {
   const log = openLog(config.logLevel, 1)
-  const { connection, owner, stop } = await provideDatabase(config, log)
-  const app = await openApp({ ...config, connection, owner, clock: { now: () => new Date(), speed: 1 }, logger: log })
-    .catch(async (error: unknown) => {
-      await stop()
-      throw error
-    })
-  const signals = closeWithGrace({ delay: CLOSE_MS, logger: { error: message => log.error(message) } }, async ({ signal, err }) => {
-    if (err !== undefined) log.fatal({ err }, 'stopping after an error that nobody handled')
-    else log.info({ signal }, 'stopping: what is in flight is finished first')
-    await app.close()
-    await stop()
-  })
-  try {
-    const address = await app.http.listen({ host: config.host, port: config.port })
-    log.info({ address, docs: `${address}/docs` }, 'ready')
-  } catch (error) {
-    signals.uninstall()
-    await app.close()
-    await stop()
-    throw new Error(`It cannot listen on HOST ${config.host}, PORT ${config.port}: ${(error as Error).message}. Set another, or stop what is there.`, { cause: error })
-  }
+  const { address } = await serveHere(config, await provideDatabase(config, log), log)
+  log.info({ address, docs: `${address}/docs` }, 'ready')
 }
 
 async function withDatabase (work: (database: Database) => Promise<void>): Promise<void> {

@@ -3,7 +3,7 @@ import { readConfig } from '../src/config.ts'
 
 t.test('nothing configured is a working configuration', async t => {
   const config = readConfig({})
-  t.match(config, { host: '127.0.0.1', port: 3000, databaseUrl: undefined, trustProxy: [], retentionDays: 30, allowPrivateTargets: false, logLevel: 'info' })
+  t.match(config, { host: '127.0.0.1', port: 3000, databaseUrl: undefined, trustProxy: [], retentionDays: 30, workers: 1, allowPrivateTargets: false, logLevel: 'info' })
   t.strictSame(config.limits, { reports: { max: 60, windowS: 60 }, reads: { max: 600, windowS: 60 }, admin: { max: 300, windowS: 60 }, global: undefined })
   t.strictSame(readConfig({ PORT: '', TRUST_PROXY: '' }), config, 'an empty variable is not set')
   t.ok(Object.isFrozen(config))
@@ -17,12 +17,14 @@ t.test('what is set is taken', async t => {
 
 t.test('every wrong variable is named at once, and no value is repeated that might be a secret', async t => {
   try {
-    readConfig({ PORT: '70000', LIMIT_READS: 'many', TRUST_PROXY: 'nginx', DATABASE_URL: 'mysql://secret', DATABASE_OWNER_URL: 'owner:secret', REDIS_URL: 'memcached://secret', PUBLIC_URL: 'ftp://secret', LOG_LEVEL: 'loud', RETENTION_DAYS: '0', ALLOW_PRIVATE_TARGETS: 'yes' })
+    readConfig({ PORT: '70000', LIMIT_READS: 'many', TRUST_PROXY: 'nginx', DATABASE_URL: 'mysql://secret', DATABASE_OWNER_URL: 'owner:secret', REDIS_URL: 'memcached://secret', PUBLIC_URL: 'ftp://secret', LOG_LEVEL: 'loud', RETENTION_DAYS: '0', WORKERS: '65', ALLOW_PRIVATE_TARGETS: 'yes' })
     t.fail('it was accepted')
   } catch (error) {
     const { message } = error as Error
-    for (const name of ['PORT', 'LIMIT_READS', 'TRUST_PROXY', 'DATABASE_URL', 'DATABASE_OWNER_URL', 'REDIS_URL', 'PUBLIC_URL', 'LOG_LEVEL', 'RETENTION_DAYS', 'ALLOW_PRIVATE_TARGETS']) t.match(message, new RegExp(`^  ${name}: `, 'm'))
+    for (const name of ['PORT', 'LIMIT_READS', 'TRUST_PROXY', 'DATABASE_URL', 'DATABASE_OWNER_URL', 'REDIS_URL', 'PUBLIC_URL', 'LOG_LEVEL', 'RETENTION_DAYS', 'WORKERS', 'ALLOW_PRIVATE_TARGETS']) t.match(message, new RegExp(`^  ${name}: `, 'm'))
     t.notMatch(message, /secret/)
   }
+  t.throws(() => readConfig({ WORKERS: '2' }), /WORKERS: .* set REDIS_URL/)
+  t.equal(readConfig({ WORKERS: '2', REDIS_URL: 'redis://h' }).workers, 2)
   t.throws(() => readConfig({ DATABASE_OWNER_URL: 'postgresql://owner@h/d' }), /DATABASE_OWNER_URL: goes with DATABASE_URL/)
 })

@@ -32,8 +32,12 @@ export interface EmbeddedOptions {
   log: (message: string, detail?: object) => void
   /** For tests and the demo: nothing is synced to disk, so a power cut loses everything. */
   throwAway?: boolean
+  /** Connections at once, when they may be more than PostgreSQL's usual 100. */
+  connectionsMax?: number
 }
 
+/** PostgreSQL's own default of `max_connections`. */
+const CONNECTIONS_USUAL = 100
 const READY_POLL_MS = 20
 const SETTLE_POLL_MS = 20
 /** Recovery after a crash reads the log since the last checkpoint; longer than this it does not take. */
@@ -254,6 +258,7 @@ class Keeper {
       unix_socket_directories: this.connection.host,
       unix_socket_permissions: '0700',
       port: String(PORT),
+      max_connections: String(Math.max(CONNECTIONS_USUAL, this.#options.connectionsMax ?? 0)),
       // PostgreSQL's messages quote the values of failing statements: keep those out of every log.
       log_min_messages: 'log',
       log_min_error_statement: 'panic',

@@ -1,11 +1,12 @@
 // The service as a process of its own, people who report to it, and the count at the end: for tests that kill it.
-import { spawn } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import pg from 'pg'
 import type { Test } from 'tap'
 
@@ -14,6 +15,8 @@ const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url))
 const READY_WITHIN_MS = 30_000
 /** A person who got no answer tries again after this, ms. */
 const RETRY_AFTER_MS = 50
+const LEADER = `select pid from pg_locks where locktype = 'advisory' and objid = 7302 and granted
+  and database = (select oid from pg_database where datname = current_database())`
 const SERVICES = ['imessage', 'github']
 const REGIONS = ['CA-ON', 'CA', 'US-NY', 'DE', 'ZZ']
 const DEVICE_CLASSES = ['iphone', 'mac', 'ipad-wifi']
@@ -23,6 +26,7 @@ const VERDICTS = ['down', 'degraded', 'working'] as const
 export interface ServiceProcess {
   /** `http://127.0.0.1:<port>` */
   address: string
+  pid: number
   log: { msg: string, level: number, [member: string]: unknown }[]
   kill: (signal: NodeJS.Signals) => void
   exited: Promise<{ code: number | null, signal: NodeJS.Signals | null }>
@@ -51,12 +55,33 @@ export async function startService (t: Pick<Test, 'teardown'>, environment: Reco
   })
   const ready = await Promise.race([address, delay(READY_WITHIN_MS, undefined, { ref: false })])
   if (ready === undefined) throw new Error(`the service was not ready within ${READY_WITHIN_MS} ms: ${JSON.stringify(log)}`)
-  return { address: ready, log, exited, kill: signal => { child.kill(signal) } }
+  return { address: ready, pid: child.pid!, log, exited, kill: signal => { child.kill(signal) } }
+}
+
+/** The processes that a service with WORKERS started to take reports, the first one first. */
+export async function readWorkers ({ pid }: Pick<ServiceProcess, 'pid'>): Promise<number[]> {
+  const { stdout } = await promisify(execFile)('ps', ['-A', '-ww', '-o', 'pid=,ppid=,command='])
+  return [...stdout.matchAll(/^ *(\d+) +(\d+) .*main\.js/gm)].filter(([, , parent]) => Number(parent) === pid).map(([, own]) => Number(own))
 }
 
 /** The process id of the PostgreSQL that runs on `dataDir`. */
 export async function readPostmasterPid (dataDir: string): Promise<number> {
   return Number((await readFile(join(dataDir, 'data/postmaster.pid'), 'utf8')).split('\n', 1)[0])
+}
+
+/** True when no such process is there any more. */
+export function isGone (pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return false
+  } catch {
+    return true
+  }
+}
+
+/** The database's process for the connection that has the lead of the jobs. */
+export async function findLeader (connection: pg.ClientConfig): Promise<number | undefined> {
+  return (await ask<{ pid: number }>(connection, LEADER))[0]?.pid
 }
 
 /** Where the embedded database in `dataDir` listens, for pg and as a URL. */
