@@ -16,6 +16,20 @@ export const WINDOW_WIDTHS = {
 export type WindowName = keyof typeof WINDOW_WIDTHS
 export const WINDOW_NAMES = ['1m', '5m', '15m', '1h', '1d'] as const satisfies readonly WindowName[]
 
+/**
+ * Before this (ms) windows of a width are made wider: whole days, a day after they are last shown, counted from where
+ * judging stands, which needs its minutes however late it is. Raw reports, at most 35 days and the one that runs, are gone by then.
+ */
+export function compactedBefore (name: '1m' | '1h', judgedUntil: number): number {
+  return floorTo(judgedUntil - WINDOW_WIDTHS[name].keptMs, DAY_MS) - DAY_MS
+}
+
+/** The finest width (ms) that is still kept of the time about `at`. */
+export function keptWidth (at: number, now: Date): number {
+  if (at >= floorTo(now.getTime() - WINDOW_WIDTHS['1m'].keptMs, HOUR_MS)) return MINUTE_MS
+  return at >= floorTo(now.getTime() - WINDOW_WIDTHS['1h'].keptMs, DAY_MS) ? HOUR_MS : DAY_MS
+}
+
 /** Windows in one answer at most. */
 export const CURVE_WINDOW_MAX = 2_000
 
@@ -150,6 +164,36 @@ export function fillCurve (stored: readonly (Tally & { start: number })[], grid:
 export function sumExpectation (
   expectations: ReadonlyMap<number, ScopeExpectation>, stretches: readonly Stretch[]
 ): { expected: number | null, upper: number | null } {
+  const sum = sumStretches(expectations, stretches)
+  return sum === null ? { expected: null, upper: null } : { expected: sum.m, upper: upperCount(sum.upper, sum.phi) }
+}
+
+/** What was expected of a scope in each watched minute of an hour or a day, the same in all: m, m⁺ (down reports a minute), φ. */
+export type FlatExpectation = [m: number, upper: number, phi: number]
+
+/** Digits of what is kept: a hundred-thousandth off is nothing beside what a baseline knows. */
+const KEPT_DIGITS = 5
+
+/**
+ * The expectation that, the same in every minute of the stretches, has their sums. Hours without one share in those of
+ * the others, so that the sum over all of the stretches stays. Null when there is none.
+ */
+export function flattenExpectation (expectations: ReadonlyMap<number, ScopeExpectation>, stretches: readonly Stretch[]): FlatExpectation | null {
+  const sum = sumStretches(expectations, stretches)
+  if (sum === null) return null
+  const minutes = stretches.reduce((total, { from, to }) => total + (to - from) / MINUTE_MS, 0)
+  const round = (value: number) => Number(value.toPrecision(KEPT_DIGITS))
+  return [round(sum.m / minutes), round(sum.upper / minutes), round(sum.phi)]
+}
+
+/** A flat expectation as that of one hour. */
+export function expandExpectation ([m, upper, phi]: FlatExpectation): ScopeExpectation {
+  return { m: [m, m, m], upper: [upper, upper, upper], phi }
+}
+
+function sumStretches (
+  expectations: ReadonlyMap<number, ScopeExpectation>, stretches: readonly Stretch[]
+): { m: number, upper: number, phi: number } | null {
   let expected = 0
   let plus = 0
   let phiWeighted = 0
@@ -165,8 +209,7 @@ export function sumExpectation (
       known = true
     }
   }
-  if (!known) return { expected: null, upper: null }
-  return { expected, upper: upperCount(plus, expected > 0 ? phiWeighted / expected : 1) }
+  return known ? { m: expected, upper: plus, phi: expected > 0 ? phiWeighted / expected : 1 } : null
 }
 
 /** One scope's expectations by hour, out of what was read of several. */

@@ -127,7 +127,7 @@ function groupBy<T> (items: readonly T[], keyOf: (item: T) => string): T[][] {
 
 /** Keeps what a preview found under a stamp of its own, at or just after `now`, for an hour. */
 export async function keepPreview (tx: Db, keys: readonly ReportKey[], now: Date): Promise<Date> {
-  await tx.query('delete from previewed_reports where until < $1', [new Date(now.getTime() - PREVIEW_KEPT_MS).toISOString()])
+  await prunePreviews(tx, now)
   let stamp = now
   // One row of no service says that there was such a preview, which may have found nothing.
   const take = () => tx.query(`insert into previewed_reports (service_id, until, interval_at, report_id) values (0, $1, 'epoch', $2)
@@ -140,6 +140,11 @@ export async function keepPreview (tx: Db, keys: readonly ReportKey[], now: Date
     [stamp.toISOString(), chunk.map(({ serviceId }) => serviceId), chunk.map(({ intervalAt }) => intervalAt.toISOString()), chunk.map(({ id }) => id)])
   }
   return stamp
+}
+
+/** Forgets previews that no action may quote any more. */
+export async function prunePreviews (db: Db, now: Date): Promise<void> {
+  await db.query('delete from previewed_reports where until < $1', [new Date(now.getTime() - PREVIEW_KEPT_MS).toISOString()])
 }
 
 /** Whether a stamp is that of a preview that is still kept. */

@@ -2,6 +2,7 @@
 import {
   bigint, boolean, customType, date, doublePrecision, integer, json, pgTable, smallint, text, timestamp, uuid
 } from 'drizzle-orm/pg-core'
+import type { FlatExpectation } from '../core/curves.ts'
 import type {
   Actor, CommentState, DeliveryState, EventType, ModerationAction, NewsType, OfficialStatus, OutageState, RulingType, SourceFormat, TokenScope
 } from '../core/vocabulary.ts'
@@ -73,9 +74,7 @@ export const staleMinutes = pgTable('stale_minutes', {
 
 export const watched = pgTable('watched', { minute: instant('minute').primaryKey() })
 
-export const windows = pgTable('windows', {
-  serviceId: integer('service_id').notNull(),
-  minute: instant('minute').notNull(),
+const counts = () => ({
   region: text('region').notNull(),
   deviceClass: text('device_class').notNull(),
   working: integer('working').notNull(),
@@ -85,6 +84,7 @@ export const windows = pgTable('windows', {
   seenDegraded: integer('seen_degraded').notNull(),
   seenDown: integer('seen_down').notNull()
 })
+export const windows = pgTable('windows', { serviceId: integer('service_id').notNull(), minute: instant('minute').notNull(), ...counts() })
 
 export const baselines = pgTable('baselines', {
   serviceId: integer('service_id').notNull(),
@@ -371,3 +371,12 @@ export const deliveryAttempts = pgTable('delivery_attempts', {
   error: text('error'),
   tookMs: integer('took_ms').notNull()
 })
+
+export const windowsByHour = pgTable('windows_1h', { serviceId: integer('service_id').notNull(), hour: instant('hour').notNull(), ...counts() })
+export const windowsByDay = pgTable('windows_1d', { serviceId: integer('service_id').notNull(), day: instant('day').notNull(), ...counts() })
+
+const flat = () => ({ scopes: json('scopes').$type<Record<string, FlatExpectation>>().notNull() })
+export const baselinesByHour = pgTable('baselines_1h', { serviceId: integer('service_id').notNull(), hour: instant('hour').notNull(), ...flat() })
+export const baselinesByDay = pgTable('baselines_1d', { serviceId: integer('service_id').notNull(), day: instant('day').notNull(), ...flat() })
+
+export const watchedStretches = pgTable('watched_stretches', { since: instant('since').primaryKey(), until: instant('until').notNull() })

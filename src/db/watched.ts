@@ -10,13 +10,15 @@ export async function markWatched (db: Db, from: number, to: number): Promise<vo
   await db.query(`insert into watched (minute) values ${minutes.map((_, i) => `($${i + 1})`).join(',')} on conflict do nothing`, minutes)
 }
 
-/** The watched minutes of `[from, to)` (ms), as stretches, ascending. */
+/** The watched minutes of `[from, to)` (ms), as stretches, ascending and merged. */
 export async function readWatched (db: Db, from: number, to: number): Promise<Stretch[]> {
-  const rows = await db.query<{ first: Date, last: Date }>(`select min(minute) as first, max(minute) as last from (
+  const rows = await db.query<{ since: Date, until: Date }>(`select min(minute) as since, max(minute) + interval '1 minute' as until from (
       select minute, minute - row_number() over (order by minute) * interval '1 minute' as island
       from watched where minute >= $1 and minute < $2) x
-    group by island order by 1`, [new Date(from).toISOString(), new Date(to).toISOString()])
-  return rows.map(({ first, last }) => ({ from: first.getTime(), to: last.getTime() + MINUTE_MS }))
+    group by island
+    union all select greatest(since, $1), least(until, $2) from watched_stretches where since < $2 and until > $1
+    order by since`, [new Date(from).toISOString(), new Date(to).toISOString()])
+  return mergeStretches(rows.map(({ since, until }) => ({ from: since.getTime(), to: until.getTime() })))
 }
 
 /** The minutes of `[from, to)` (ms) in which somebody watched a service, those of its imported history among them, merged. */
@@ -51,10 +53,12 @@ export async function findWatchBounds (db: Db, serviceId: number): Promise<Watch
   }
 }
 
-/** How many minutes of each stretch (ms) are marked as watched, in the stretches' order: counted where they are stored. */
+/** How many minutes of each stretch (ms) are watched, in the stretches' order: counted where they are stored. */
 export async function countWatched (db: Db, stretches: readonly Stretch[]): Promise<number[]> {
   if (stretches.length === 0) return []
-  const rows = await db.query<{ count: number }>(`select (select count(*)::integer from watched where minute >= since and minute < until) as count
+  const rows = await db.query<{ count: number }>(`select (select count(*) from watched where minute >= part.since and minute < part.until)::integer
+      + (select coalesce(sum(extract(epoch from least(w.until, part.until) - greatest(w.since, part.since))), 0) / 60
+        from watched_stretches w where w.since < part.until and w.until > part.since)::integer as count
     from unnest($1::timestamptz[], $2::timestamptz[]) with ordinality part(since, until, number) order by number`,
   [stretches.map(({ from }) => new Date(from).toISOString()), stretches.map(({ to }) => new Date(to).toISOString())])
   return rows.map(({ count }) => count)

@@ -1,7 +1,7 @@
 // Windows: counted from reports, never added to. A minute without a row had no reports.
 import type { Stretch, Tally } from '../core/curves.ts'
 import { INTERVAL_MS } from '../core/reports.ts'
-import { DAY_MS, floorTo } from '../core/time.ts'
+import { DAY_MS, floorTo, HOUR_MS, MINUTE_MS } from '../core/time.ts'
 import { ALL, countryOf, DISPOSITIONS, VERDICTS, type Scope } from '../core/vocabulary.ts'
 import { LOCKS, retryConflicts, transactUnderLock, type Database, type Db } from './client.ts'
 
@@ -79,6 +79,20 @@ export async function readSeen (db: Db, from: number, to: number, serviceId?: nu
 const TALLY = 'sum(working)::integer as working, sum(degraded)::integer as degraded, sum(down)::integer as down'
 const IN_SCOPE = `($1::text = '${ALL}' or region = $1 or ($1 = $3 and left(region, 2) = $1)) and ($2 = '${ALL}' or device_class = $2)`
 
+/** The tables of windows: whoever makes some wider moves them in one transaction, so that each count is in one of them. */
+const GRAINS = [
+  { table: 'windows', start: 'minute', width: '1 minute', widthMs: MINUTE_MS },
+  { table: 'windows_1h', start: 'hour', width: '1 hour', widthMs: HOUR_MS },
+  { table: 'windows_1d', start: 'day', width: '1 day', widthMs: DAY_MS }
+] as const
+
+/** Windows up to `widthMs` wide of one scope of service $4 over `[$5, $6)`; a wide one counts where it overlaps with that. */
+function stored (widthMs: number, more: (grain: typeof GRAINS[number]) => string = () => ''): string {
+  return GRAINS.filter(grain => grain.widthMs <= widthMs).map(grain => `select ${grain.start} as start, region, device_class, working, degraded, down
+    from ${grain.table} where ${IN_SCOPE} and service_id = $4 and ${grain.start} < $6
+      and ${grain.start} >= ${grain.widthMs === MINUTE_MS ? '$5' : `date_bin('${grain.width}', $5::timestamptz, '1970-01-01T00:00:00Z')`}${more(grain)}`).join(' union all ')
+}
+
 function scopeValues ({ region, deviceClass }: Scope): string[] {
   return [region, deviceClass, region === ALL ? ALL : countryOf(region)]
 }
@@ -87,9 +101,8 @@ function scopeValues ({ region, deviceClass }: Scope): string[] {
 export async function readTallies (
   db: Db, serviceId: number, scope: Scope, from: number, to: number, widthMs: number
 ): Promise<(Tally & { start: Date })[]> {
-  return db.query(`select date_bin(make_interval(secs => $7), minute, '1970-01-01T00:00:00Z') as start, ${TALLY}
-    from windows where ${IN_SCOPE} and service_id = $4 and minute >= $5 and minute < $6
-    group by 1 having sum(working + degraded + down) > 0 order by 1`,
+  return db.query(`select date_bin(make_interval(secs => $7), start, '1970-01-01T00:00:00Z') as start, ${TALLY}
+    from (${stored(widthMs)}) w group by 1 having sum(working + degraded + down) > 0 order by 1`,
   [...scopeValues(scope), serviceId, new Date(from).toISOString(), new Date(to).toISOString(), widthMs / 1000])
 }
 
@@ -98,17 +111,22 @@ export type Division = 'country' | 'subdivision' | 'device_class'
 
 const KEY = { country: 'left(region, 2)', subdivision: 'region', device_class: 'device_class' } as const
 
-/** Counts of one service by key over `[from, to)` (ms), within `scope`, ascending by key. */
+/**
+ * Counts of one service by key over `[from, to)` (ms), within `scope`, ascending by key. Of what is kept by the hour or
+ * by the day alone, hours and days that overlap with it count whole.
+ */
 export async function readDivided (
   db: Db, serviceId: number, by: Division, scope: Scope, from: number, to: number
 ): Promise<(Tally & { key: string })[]> {
   return db.query(`select ${KEY[by]} as key, ${TALLY}
-    from windows where ${IN_SCOPE} and service_id = $4 and minute >= $5 and minute < $6
-    group by 1 having sum(working + degraded + down) > 0 order by ${KEY[by]} collate "C"`,
+    from (${stored(DAY_MS)}) w group by 1 having sum(working + degraded + down) > 0 order by ${KEY[by]} collate "C"`,
   [...scopeValues(scope), serviceId, new Date(from).toISOString(), new Date(to).toISOString()])
 }
 
-/** Down + degraded/2 of one service by key, each within stretches of its own that do not overlap; a missing key had none. */
+/**
+ * Down + degraded/2 of one service by key, each within stretches of its own that do not overlap; a missing key had none.
+ * Hours and days that are kept alone count whole where they overlap with one.
+ */
 export async function readWithin (
   db: Db, serviceId: number, by: Division, scope: Scope, stretches: ReadonlyMap<string, readonly Stretch[]>
 ): Promise<Map<string, number>> {
@@ -116,11 +134,12 @@ export async function readWithin (
   if (all.length === 0) return new Map()
   const starts = all.map(({ from }) => new Date(from).toISOString())
   const ends = all.map(({ to }) => new Date(to).toISOString())
-  const rows = await db.query<{ key: string, within: number }>(`select key, sum(down + degraded / 2.0)::double precision as within
-    from windows join unnest($5::text[], $6::timestamptz[], $7::timestamptz[]) part(key, since, until) on part.key = ${KEY[by]}
-    where ${IN_SCOPE} and service_id = $4 and minute >= since and minute < until and minute >= $8 and minute < $9
-    group by 1`,
-  [...scopeValues(scope), serviceId, all.map(({ key }) => key), starts, ends, starts.toSorted()[0], ends.toSorted().at(-1)])
+  const within = ({ start, width }: typeof GRAINS[number]) => ` and exists (
+      select from unnest($7::text[], $8::timestamptz[], $9::timestamptz[]) part(key, since, until)
+      where part.key = ${KEY[by]} and ${start} < until and ${start} + interval '${width}' > since)`
+  const rows = await db.query<{ key: string, within: number }>(`select ${KEY[by]} as key, sum(down + degraded / 2.0)::double precision as within
+    from (${stored(DAY_MS, within)}) w group by 1`,
+  [...scopeValues(scope), serviceId, starts.toSorted()[0], ends.toSorted().at(-1), all.map(({ key }) => key), starts, ends])
   return new Map(rows.map(({ key, within }) => [key, within]))
 }
 

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { ScopeExpectation } from '../core/baseline.ts'
-import { CURVE_WINDOW_MAX, commonStretches, expectationsOf, mergeStretches, ratioOf, sumExpectation, type Stretch, type Tally as Counts } from '../core/curves.ts'
+import { CURVE_WINDOW_MAX, commonStretches, expectationsOf, keptWidth, mergeStretches, ratioOf, sumExpectation, type Stretch, type Tally as Counts } from '../core/curves.ts'
 import { Fault } from '../core/faults.ts'
 import { DAY_MS, floorTo, HOUR_MS, MINUTE_MS, type Clock } from '../core/time.ts'
 import { ALL, countryOf, scopeKey } from '../core/vocabulary.ts'
@@ -22,8 +22,8 @@ const BY = ['region', 'device_class', 'symptom'] as const
 
 const BreakdownQuery = z.strictObject({
   by: z.enum(BY),
-  from: Instant.optional().describe('24 hours before `to` by default; floored to the minute'),
-  to: Instant.optional().describe('Now by default; ceiled to the minute'),
+  from: Instant.optional().describe('24 hours before `to` by default; floored to the minute, to the hour when it is older than 35 days, to the day when older than two years'),
+  to: Instant.optional().describe('Now by default; ceiled likewise'),
   region: RegionQuery.describe('With by=region: a country, whose subdivisions are listed, itself for those who named none')
 })
 
@@ -117,9 +117,10 @@ function describeSymptoms (rows: readonly (Counts & { key: string | null })[]): 
   }))
 }
 
-/** Whole minutes, cut after the one that runs; as long as a curve by days may be. @throws Fault `invalid` */
+/** Whole minutes, or hours or days where these alone are kept, cut after the minute that runs; as long as a curve by days may be. @throws Fault `invalid` */
 function layRange (from: Date, to: Date, now: Date): Stretch {
-  const range = { from: floorTo(from.getTime(), MINUTE_MS), to: Math.min(-floorTo(-to.getTime(), MINUTE_MS), floorTo(now.getTime(), MINUTE_MS) + MINUTE_MS) }
+  const begun = floorTo(now.getTime(), MINUTE_MS) + MINUTE_MS
+  const range = { from: floorTo(from.getTime(), keptWidth(from.getTime(), now)), to: Math.min(-floorTo(-to.getTime(), keptWidth(to.getTime(), now)), begun) }
   const detail = from >= to
     ? `"from" (${from.toISOString()}) must lie before "to" (${to.toISOString()}).`
     : range.from >= range.to

@@ -5,6 +5,7 @@ import { LOCKS, tryHoldLock, type Connection, type Database, type HeldLock } fro
 import { retentionStart } from '../db/reports.ts'
 import { readCatalog } from '../db/services.ts'
 import { markWatched } from '../db/watched.ts'
+import { compact } from './compact.ts'
 import type { Deliverer } from './deliver.ts'
 import { detect, loadJudging, type Judging } from './detect.ts'
 import { settleOfficial } from './official.ts'
@@ -144,6 +145,7 @@ function leadJobs ({ database, connection, clock, retentionDays, onError, meters
   let judging: Judging | undefined
   let refold: Refold | undefined
   let pruneAt = -Infinity
+  let compactAt = -Infinity
 
   /** True when there is more to do at once. */
   async function work (): Promise<boolean> {
@@ -168,9 +170,20 @@ function leadJobs ({ database, connection, clock, retentionDays, onError, meters
     if (judging.judgedUntil < until) return true
     await rerunModerated(database, judging, services, Date.parse(retentionStart(retentionDays, began)))
     refold ??= await startRefold(database, judging, services, clock.speed, clock.now())
-    if (refold === undefined) return false
+    if (refold === undefined) {
+      await compactNow(judging.judgedUntil)
+      return false
+    }
     if (await continueRefold(database, refold, judging)) refold = undefined
     return true
+  }
+
+  /** Each hour, and until it is done at each tick: what an upgrade finds may be years of minutes. */
+  async function compactNow (judgedUntil: number): Promise<void> {
+    if (judgedUntil < compactAt) return
+    compactAt = judgedUntil + MINUTE_MS
+    await compact(database, judgedUntil).then(
+      more => { compactAt = more ? judgedUntil : floorTo(judgedUntil, HOUR_MS) + HOUR_MS }, error => onError(error, 'compact'))
   }
 
   return {

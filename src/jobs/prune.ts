@@ -2,7 +2,7 @@ import { DAY_MS, dayOf } from '../core/time.ts'
 import type { Database } from '../db/client.ts'
 import { untieComments } from '../db/comments.ts'
 import { pruneDeliveries } from '../db/deliveries.ts'
-import { pruneModerated } from '../db/moderation.ts'
+import { pruneModerated, prunePreviews } from '../db/moderation.ts'
 import { pruneNews } from '../db/outbox.ts'
 import { dropPartitions, ensurePartitions } from '../db/partitions.ts'
 import { pruneProofs } from '../db/proofs.ts'
@@ -15,7 +15,8 @@ const TIE_KEPT_MS = 2 * DAY_MS
 
 /**
  * Makes the days that reports may name, with some ahead, and drops what is past its time: raw reports after the
- * retention, salts after their second day, what ties comments to reports, old news and how they were delivered. Safe to run at any time, and again.
+ * retention, salts after their second day, what ties comments to reports, old news and how they were delivered, old
+ * previews. Safe to run at any time, and again.
  */
 export async function prune (database: Database, retentionDays: number, now: Date): Promise<void> {
   const ahead = now.getTime() + DAYS_AHEAD * DAY_MS
@@ -28,4 +29,5 @@ export async function prune (database: Database, retentionDays: number, now: Dat
   await pruneDeliveries(database)
   await untieComments(database, new Date(now.getTime() - TIE_KEPT_MS))
   await pruneModerated(database, retentionStart(retentionDays, now))
+  await prunePreviews(database, now)
 }

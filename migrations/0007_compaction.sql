@@ -1,0 +1,42 @@
+-- Windows by the hour and by the day: what minutes become when they are past their time. The same cells, the same counts.
+create table windows_1h (
+  service_id integer not null,
+  hour timestamptz not null,
+  region text not null,
+  device_class text not null,
+  working integer not null,
+  degraded integer not null,
+  down integer not null,
+  seen_working integer not null,
+  seen_degraded integer not null,
+  seen_down integer not null,
+  primary key (service_id, hour, region, device_class)
+);
+create index windows_1h_hour on windows_1h (hour);
+create table windows_1d (
+  service_id integer not null,
+  day timestamptz not null,
+  region text not null,
+  device_class text not null,
+  working integer not null,
+  degraded integer not null,
+  down integer not null,
+  seen_working integer not null,
+  seen_degraded integer not null,
+  seen_down integer not null,
+  primary key (service_id, day, region, device_class)
+);
+
+-- What was expected, the same in each watched minute of the hour or day: { scope: [m, m⁺, φ] }.
+create table baselines_1h (service_id integer not null, hour timestamptz not null, scopes json not null, primary key (service_id, hour));
+create index baselines_1h_hour on baselines_1h (hour);
+create table baselines_1d (service_id integer not null, day timestamptz not null, scopes json not null, primary key (service_id, day));
+create index baselines_hour on baselines (hour);
+
+-- Minutes that were watched, [since, until), once their marks are old: nothing is lost, and a year is a handful of rows.
+create table watched_stretches (since timestamptz primary key, until timestamptz not null check (until > since));
+
+-- A day of minutes is a thirty-sixth of what is kept, each day: what it leaves behind is cleared within the day.
+alter table windows set (autovacuum_vacuum_scale_factor = 0.02);
+alter table baselines set (autovacuum_vacuum_scale_factor = 0.02);
+create index withheld_minute on withheld (minute);

@@ -1,0 +1,167 @@
+// What is past the time of its width is moved into wider windows, a piece a transaction: running it again, late, or twice
+// at once moves nothing twice. When that time is, and how many pieces are moved, is for jobs to say.
+import type { ScopeExpectation } from '../core/baseline.ts'
+import { expandExpectation, flattenExpectation, mergeStretches, type FlatExpectation, type Stretch } from '../core/curves.ts'
+import { DAY_MS, floorTo, HOUR_MS, MINUTE_MS } from '../core/time.ts'
+import { LOCKS, retryConflicts, transactUnderLock, type Database, type Db } from './client.ts'
+import { readWatched } from './watched.ts'
+
+/** Hours of a day that are moved at once: a thousand busy services stay below what a statement may take. */
+const HOURS_PIECE_MS = 6 * HOUR_MS
+/** Services whose baselines are in memory at once; one hour of one is up to 12 kB. */
+const SERVICES_PER_PIECE = 50
+
+const iso = (at: number) => new Date(at).toISOString()
+
+/**
+ * Moves the oldest hour of minutes before `before` (ms) into `windows_1h`. Under the rollup's lock: no minute of it can be
+ * recounted meanwhile, nor later, since an hour whose raw reports are still there, or that is stale, is left alone.
+ * @returns whether an hour was moved.
+ */
+export async function compactMinutes (database: Database, before: number): Promise<boolean> {
+  return moveOldest(database, LOCKS.rollup, 'select min(minute) as oldest from windows', HOUR_MS, before, async (tx, from, to) => {
+    const span = [iso(from), iso(to)]
+    const [held] = await tx.query<{ raw: boolean }>('select exists (select from reports where interval_at >= $1 and interval_at < $2) as raw', span)
+    const [marked] = await tx.query<{ stale: boolean }>('select exists (select from stale_minutes where minute >= $1 and minute < $2) as stale', span)
+    if (held!.raw || marked!.stale) return false
+    await tx.query(widen('windows', 'minute', 'windows_1h', 'hour'), span)
+    await tx.query('delete from windows where minute >= $1 and minute < $2', span)
+    return true
+  })
+}
+
+/** Moves the oldest quarter of a day of hours before `before` (ms) into `windows_1d`. @returns whether one was moved. */
+export async function compactHours (database: Database, before: number): Promise<boolean> {
+  return moveOldest(database, LOCKS.compaction, 'select min(hour) as oldest from windows_1h', HOURS_PIECE_MS, before, async (tx, from, to) => {
+    const span = [iso(from), iso(to)]
+    await tx.query(widen('windows_1h', 'hour', 'windows_1d', 'day'), span)
+    await tx.query('delete from windows_1h where hour >= $1 and hour < $2', span)
+    return true
+  })
+}
+
+const COUNTS = ['working', 'degraded', 'down', 'seen_working', 'seen_degraded', 'seen_down'] as const
+
+/** Windows of `[$1, $2)` added to the wider ones that hold them. */
+function widen (table: string, start: string, wider: string, widerStart: string): string {
+  return `insert into ${wider} (service_id, ${widerStart}, region, device_class, ${COUNTS.join(', ')})
+    select service_id, date_bin('1 ${widerStart}', ${start}, '1970-01-01T00:00:00Z'), region, device_class, ${COUNTS.map(count => `sum(${count})`).join(', ')}
+    from ${table} where ${start} >= $1 and ${start} < $2 group by 1, 2, 3, 4
+    on conflict (service_id, ${widerStart}, region, device_class) do update set ${COUNTS.map(count => `${count} = ${wider}.${count} + excluded.${count}`).join(', ')}`
+}
+
+/** Moves the oldest day's marks before `before` (ms) into stretches. @returns whether there were any. */
+export async function compactWatched (database: Database, before: number): Promise<boolean> {
+  return moveOldest(database, LOCKS.compaction, 'select min(minute) as oldest from watched', DAY_MS, before, async (tx, from, to) => {
+    const marked = await readWatched(tx, from, to)
+    const touching = await tx.query<{ since: Date, until: Date }>(
+      'delete from watched_stretches where since <= $2 and until >= $1 returning since, until', [iso(from), iso(to)])
+    const merged = mergeStretches([...marked, ...touching.map(({ since, until }) => ({ from: since.getTime(), to: until.getTime() }))])
+    await tx.query('insert into watched_stretches (since, until) select * from unnest($1::timestamptz[], $2::timestamptz[])',
+      [merged.map(stretch => iso(stretch.from)), merged.map(stretch => iso(stretch.to))])
+    await tx.query('delete from watched where minute >= $1 and minute < $2', [iso(from), iso(to)])
+    return true
+  })
+}
+
+/**
+ * Flattens baselines of the oldest hour before `before` (ms), of some services at once. Hours that nobody watched leave
+ * nothing: no window shows what was expected in them. @returns whether there were any.
+ */
+export async function compactBaselines (database: Database, before: number): Promise<boolean> {
+  return moveOldest(database, LOCKS.compaction, 'select min(hour) as oldest from baselines', HOUR_MS, before, async (tx, hour) => {
+    const rows = await tx.query<{ service_id: number, scopes: Record<string, ScopeExpectation> }>(
+      'select service_id, scopes from baselines where hour = $1 order by service_id limit $2', [iso(hour), SERVICES_PER_PIECE])
+    const watched = await readWatchedBy(tx, hour, hour + HOUR_MS)
+    const flat = rows.map(({ service_id: serviceId, scopes }) => ({ serviceId, scopes: flattenAll([{ hour, scopes }], watched(serviceId)) }))
+    await insertFlat(tx, 'baselines_1h', 'hour', hour, flat)
+    await tx.query('delete from baselines where hour = $1 and service_id = any($2::integer[])', [iso(hour), rows.map(row => row.service_id)])
+    return true
+  })
+}
+
+/** Flattens what is kept by the hour of the oldest day before `before` (ms), of some services at once. @returns whether there were any. */
+export async function compactFlatBaselines (database: Database, before: number): Promise<boolean> {
+  return moveOldest(database, LOCKS.compaction, 'select min(hour) as oldest from baselines_1h', DAY_MS, before, async (tx, day, end) => {
+    const span = [iso(day), iso(end)]
+    const services = (await tx.query<{ service_id: number }>('select distinct service_id from baselines_1h where hour >= $1 and hour < $2 order by 1 limit $3',
+      [...span, SERVICES_PER_PIECE])).map(row => row.service_id)
+    const rows = await tx.query<{ service_id: number, hour: Date, scopes: Record<string, FlatExpectation> }>(
+      'select service_id, hour, scopes from baselines_1h where hour >= $1 and hour < $2 and service_id = any($3::integer[])', [...span, services])
+    const watched = await readWatchedBy(tx, day, end)
+    await insertFlat(tx, 'baselines_1d', 'day', day, services.map(serviceId => ({
+      serviceId,
+      scopes: flattenAll(rows.filter(row => row.service_id === serviceId).map(({ hour, scopes }) => ({
+        hour: hour.getTime(),
+        scopes: Object.fromEntries(Object.entries(scopes).map(([key, expectation]) => [key, expandExpectation(expectation)]))
+      })), watched(serviceId))
+    })))
+    await tx.query('delete from baselines_1h where hour >= $1 and hour < $2 and service_id = any($3::integer[])', [...span, services])
+    return true
+  })
+}
+
+function flattenAll (
+  hours: readonly { hour: number, scopes: Record<string, ScopeExpectation> }[], watched: readonly Stretch[]
+): Record<string, FlatExpectation> | null {
+  if (watched.length === 0) return null
+  const byScope = new Map<string, Map<number, ScopeExpectation>>()
+  for (const { hour, scopes } of hours) {
+    for (const [key, expectation] of Object.entries(scopes)) {
+      const known = byScope.get(key)
+      if (known === undefined) byScope.set(key, new Map([[hour, expectation]]))
+      else known.set(hour, expectation)
+    }
+  }
+  return Object.fromEntries([...byScope].flatMap(([key, expectations]) => {
+    const flat = flattenExpectation(expectations, watched)
+    return flat === null ? [] : [[key, flat]]
+  }))
+}
+
+async function insertFlat (
+  tx: Db, table: string, start: string, at: number, rows: readonly { serviceId: number, scopes: Record<string, FlatExpectation> | null }[]
+): Promise<void> {
+  const kept = rows.filter(({ scopes }) => scopes !== null)
+  if (kept.length === 0) return
+  let next = 1
+  await tx.query(`insert into ${table} (service_id, ${start}, scopes) values ${kept.map(() => `($${next++}, $${next++}, $${next++})`).join(',')}
+    on conflict (service_id, ${start}) do update set scopes = excluded.scopes`,
+  kept.flatMap(({ serviceId, scopes }) => [serviceId, iso(at), JSON.stringify(scopes)]))
+}
+
+/** The minutes of `[from, to)` in which somebody watched a service, by its id; merged. */
+async function readWatchedBy (tx: Db, from: number, to: number): Promise<(serviceId: number) => Stretch[]> {
+  const live = await readWatched(tx, from, to)
+  const rows = await tx.query<{ id: number, history_from: Date, history_to: Date }>(
+    'select id, history_from, history_to from services where history_from < $2 and history_to >= $1', [iso(from), iso(to)])
+  const past = new Map(rows.map(row =>
+    [row.id, { from: Math.max(from, row.history_from.getTime()), to: Math.min(to, row.history_to.getTime() + MINUTE_MS) }]))
+  return serviceId => past.has(serviceId) ? mergeStretches([past.get(serviceId)!, ...live]) : live
+}
+
+/** Forgets the alarms withheld before `before` (ms): nobody judges these minutes again. A day at once. @returns whether any were. */
+export async function pruneWithheld (db: Db, before: number): Promise<boolean> {
+  const [row] = await db.query<{ oldest: Date | null }>('select min(minute) as oldest from withheld')
+  if (row!.oldest === null || row!.oldest.getTime() >= before) return false
+  const to = Math.min(before, floorTo(row!.oldest.getTime(), DAY_MS) + DAY_MS)
+  await db.query('delete from withheld where minute < $1', [iso(to)])
+  return true
+}
+
+/** The piece of `pieceMs` that holds the oldest of a table, if it ends by `before`, to `move` in one transaction under `lock`. */
+async function moveOldest (
+  database: Database, lock: number, oldest: string, pieceMs: number, before: number, move: (tx: Db, from: number, to: number) => Promise<boolean>
+): Promise<boolean> {
+  const find = async (db: Db) => {
+    const [row] = await db.query<{ oldest: Date | null }>(oldest)
+    const from = row!.oldest === null ? Infinity : floorTo(row!.oldest.getTime(), pieceMs)
+    return from + pieceMs <= before ? from : undefined
+  }
+  // Asked before the lock is: most times there is nothing to move, and nobody needs to wait for that.
+  if (await find(database) === undefined) return false
+  return retryConflicts(() => transactUnderLock(database, lock, async tx => {
+    const from = await find(tx)
+    return from === undefined ? false : move(tx, from, from + pieceMs)
+  }))
+}
