@@ -84,6 +84,9 @@ export async function compactBaselines (database: Database, before: number): Pro
 export async function compactFlatBaselines (database: Database, before: number): Promise<boolean> {
   return moveOldest(database, LOCKS.compaction, 'select min(hour) as oldest from baselines_1h', DAY_MS, before, async (tx, day, end) => {
     const span = [iso(day), iso(end)]
+    // A day is flattened once, and so only when it is whole.
+    const [finer] = await tx.query<{ some: boolean }>('select exists (select from baselines where hour < $1) as some', [iso(end)])
+    if (finer!.some) return false
     const services = (await tx.query<{ service_id: number }>('select distinct service_id from baselines_1h where hour >= $1 and hour < $2 order by 1 limit $3',
       [...span, SERVICES_PER_PIECE])).map(row => row.service_id)
     const rows = await tx.query<{ service_id: number, hour: Date, scopes: Record<string, FlatExpectation> }>(

@@ -1,6 +1,6 @@
 import { mergeStretches, type Stretch } from '../core/curves.ts'
 import type { WatchBounds } from '../core/history.ts'
-import { MINUTE_MS } from '../core/time.ts'
+import { floorTo, MINUTE_MS } from '../core/time.ts'
 import type { Db } from './client.ts'
 
 /** Marks every minute of `[from, to]` (their starts, ms) as watched: an instance could take reports in it. */
@@ -17,7 +17,7 @@ export async function readWatched (db: Db, from: number, to: number): Promise<St
       from watched where minute >= $1 and minute < $2) x
     group by island
     union all select greatest(since, $1), least(until, $2) from watched_stretches where since < $2 and until > $1
-    order by since`, [new Date(from).toISOString(), new Date(to).toISOString()])
+    order by since`, [ceilToMinute(from), ceilToMinute(to)])
   return mergeStretches(rows.map(({ since, until }) => ({ from: since.getTime(), to: until.getTime() })))
 }
 
@@ -60,6 +60,11 @@ export async function countWatched (db: Db, stretches: readonly Stretch[]): Prom
       + (select coalesce(sum(extract(epoch from least(w.until, part.until) - greatest(w.since, part.since))), 0) / 60
         from watched_stretches w where w.since < part.until and w.until > part.since)::integer as count
     from unnest($1::timestamptz[], $2::timestamptz[]) with ordinality part(since, until, number) order by number`,
-  [stretches.map(({ from }) => new Date(from).toISOString()), stretches.map(({ to }) => new Date(to).toISOString())])
+  [stretches.map(({ from }) => ceilToMinute(from)), stretches.map(({ to }) => ceilToMinute(to))])
   return rows.map(({ count }) => count)
+}
+
+/** A minute belongs to a stretch when it begins in it, whether its mark is kept or the stretch it became part of. */
+function ceilToMinute (at: number): string {
+  return new Date(-floorTo(-at, MINUTE_MS)).toISOString()
 }

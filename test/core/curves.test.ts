@@ -2,11 +2,13 @@ import fc from 'fast-check'
 import t from 'tap'
 import { expectationAt, upperCount, type ScopeExpectation } from '../../src/core/baseline.ts'
 import {
-  commonStretches, CURVE_WINDOW_MAX, fillCurve, layGrid, mergeStretches, ratioOf, sumExpectation, WINDOW_NAMES, WINDOW_WIDTHS,
+  commonStretches, compactedBefore, CURVE_WINDOW_MAX, expandExpectation, fillCurve, flattenExpectation, keptWidth, layGrid, mergeStretches, ratioOf, sumExpectation,
+  WINDOW_NAMES, WINDOW_WIDTHS,
   type Background, type Stretch, type WindowName
 } from '../../src/core/curves.ts'
 import { Fault } from '../../src/core/faults.ts'
-import { HOUR_MS, MINUTE_MS } from '../../src/core/time.ts'
+import { DAY_MS, floorTo, HOUR_MS, MINUTE_MS } from '../../src/core/time.ts'
+import { retentionStart } from '../../src/db/reports.ts'
 
 const NOW = new Date('2012-11-18T12:07:31.500Z')
 const NOON = Date.parse('2012-11-18T12:00:00Z')
@@ -158,4 +160,30 @@ t.test('a count has a ratio only against an expectation', async t => {
   t.equal(ratioOf(0, 1.5), 0)
   t.equal(ratioOf(3, null), null)
   t.equal(ratioOf(3, 0), null)
+})
+
+t.test('property: windows are made wider only when nobody is shown, may recount, or judges them any more', async t => {
+  fc.assert(fc.property(fc.integer({ min: Date.parse('2020-01-01'), max: Date.parse('2040-01-01') }), now => {
+    const lastJudged = floorTo(now - 21_000, MINUTE_MS)
+    const shown = WINDOW_NAMES.filter(name => WINDOW_WIDTHS[name].widthMs < HOUR_MS).map(name => floorTo(now - WINDOW_WIDTHS[name].keptMs, WINDOW_WIDTHS[name].widthMs))
+    const exported = floorTo(now - WINDOW_WIDTHS['1m'].keptMs, HOUR_MS)
+    const recountable = Date.parse(retentionStart(35, new Date(now)))
+    const before = compactedBefore('1m', lastJudged)
+    return before % DAY_MS === 0 && [...shown, exported, recountable].every(at => before < at) &&
+      keptWidth(exported, new Date(now)) === MINUTE_MS && keptWidth(exported - 1, new Date(now)) === HOUR_MS &&
+      compactedBefore('1h', lastJudged) < floorTo(now - WINDOW_WIDTHS['1h'].keptMs, DAY_MS) && keptWidth(compactedBefore('1h', lastJudged), new Date(now)) === DAY_MS
+  }))
+})
+
+t.test('a flat expectation has the sums of those it stands for, over all that was watched', async t => {
+  const hour = (m: [number, number, number], upper: [number, number, number], phi: number) => ({ m, upper, phi })
+  const hours = new Map([[0, hour([1, 2, 3], [2, 4, 6], 2)], [HOUR_MS, hour([3, 3, 3], [5, 5, 5], 4)]])
+  const watched = [{ from: 30 * MINUTE_MS, to: 90 * MINUTE_MS }, { from: 3 * HOUR_MS, to: 4 * HOUR_MS }]
+  // 30 minutes from 2 to 3, 30 of 3, and an hour that has none.
+  t.strictSame(flattenExpectation(hours, watched), [(75 + 90) / 120, (150 + 150) / 120, Number(((75 * 2 + 90 * 4) / 165).toPrecision(5))])
+  t.equal(flattenExpectation(hours, [{ from: 3 * HOUR_MS, to: 4 * HOUR_MS }]), null)
+  t.equal(flattenExpectation(hours, []), null)
+  const flat = expandExpectation(flattenExpectation(hours, watched)!)
+  const spread = new Map([0, 1, 2, 3].map(index => [index * HOUR_MS, flat]))
+  t.equal(sumExpectation(spread, watched).expected, sumExpectation(hours, watched).expected)
 })

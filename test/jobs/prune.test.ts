@@ -1,5 +1,6 @@
 import t from 'tap'
 import { openDatabase } from '../../src/db/client.ts'
+import { hasPreview, keepPreview } from '../../src/db/moderation.ts'
 import { readPartitionDays } from '../../src/db/partitions.ts'
 import { ensureImportKey, ensureSalt } from '../../src/db/salts.ts'
 import { prune } from '../../src/jobs/prune.ts'
@@ -24,6 +25,18 @@ t.test('days are made ahead, and dropped on time even after a long stop', async 
   await prune(database, 3, new Date('2026-03-01T12:00:00Z'))
   t.strictSame(await database.query('select * from salts'), [])
   t.strictSame((await readPartitionDays(database, 'reports'))[0], '2026-02-26')
+})
+
+t.test('what a preview found is forgotten when no action may quote it any more', async t => {
+  const { connection } = await createDatabase(t)
+  const database = openDatabase(connection, { onError: () => {} })
+  t.teardown(() => database.close())
+  const now = new Date('2026-01-10T12:00:00Z')
+  await keepPreview(database, [], now)
+  await prune(database, 3, new Date('2026-01-10T13:00:00Z'))
+  t.ok(await hasPreview(database, now))
+  await prune(database, 3, new Date('2026-01-10T13:00:01Z'))
+  t.notOk(await hasPreview(database, now))
 })
 
 t.test('the import key is made once', async t => {
