@@ -162,7 +162,7 @@ t.test('a count has a ratio only against an expectation', async t => {
   t.equal(ratioOf(3, 0), null)
 })
 
-t.test('property: windows are made wider only when nobody is shown, may recount, or judges them any more', async t => {
+t.test('property: windows are made wider only when nobody is shown, may recount, or judges them any more', async () => {
   fc.assert(fc.property(fc.integer({ min: Date.parse('2020-01-01'), max: Date.parse('2040-01-01') }), now => {
     const lastJudged = floorTo(now - 21_000, MINUTE_MS)
     const shown = WINDOW_NAMES.filter(name => WINDOW_WIDTHS[name].widthMs < HOUR_MS).map(name => floorTo(now - WINDOW_WIDTHS[name].keptMs, WINDOW_WIDTHS[name].widthMs))
