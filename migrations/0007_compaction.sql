@@ -1,4 +1,4 @@
--- Windows by the hour and by the day: what minutes become when they are past their time. The same cells, the same counts.
+-- Windows by the hour and by the day: copies of minutes, which outlive them. The same cells, the same counts.
 create table windows_1h (
   service_id integer not null,
   hour timestamptz not null,
@@ -26,6 +26,18 @@ create table windows_1d (
   seen_down integer not null,
   primary key (service_id, day, region, device_class)
 );
+
+-- One row: how far it is. Hours before `hours_until` are in windows_1h, and so are days before `days_until` in windows_1d;
+-- minutes before `minutes_from`, and hours before `hours_from`, are no more. In between each is there twice, for speed.
+create table compacted (
+  one boolean primary key default true check (one),
+  minutes_from timestamptz not null default '-infinity',
+  hours_until timestamptz not null default '-infinity',
+  hours_from timestamptz not null default '-infinity',
+  days_until timestamptz not null default '-infinity',
+  check (minutes_from <= hours_until and hours_from <= days_until and days_until <= hours_until)
+);
+insert into compacted default values;
 
 -- What was expected, the same in each watched minute of the hour or day: { scope: [m, m⁺, φ] }.
 create table baselines_1h (service_id integer not null, hour timestamptz not null, scopes json not null, primary key (service_id, hour));

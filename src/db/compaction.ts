@@ -1,12 +1,13 @@
-// What is past the time of its width is moved into wider windows, a piece a transaction: running it again, late, or twice
-// at once moves nothing twice. When that time is, and how many pieces are moved, is for jobs to say.
+// Windows are copied into wider ones, and deleted when they are past the time of their width; marks and baselines are moved.
+// A piece a transaction: again, late, or twice at once is harmless. When, and how many pieces, is for jobs to say.
 import type { ScopeExpectation } from '../core/baseline.ts'
 import { expandExpectation, flattenExpectation, mergeStretches, type FlatExpectation, type Stretch } from '../core/curves.ts'
 import { DAY_MS, floorTo, HOUR_MS, MINUTE_MS } from '../core/time.ts'
 import { LOCKS, retryConflicts, transactUnderLock, type Database, type Db } from './client.ts'
 import { readWatched } from './watched.ts'
+import { widen } from './windows.ts'
 
-/** Hours of a day that are moved at once: a thousand busy services stay below what a statement may take. */
+/** Hours that are deleted at once: a thousand busy services stay below what a statement may take. */
 const HOURS_PIECE_MS = 6 * HOUR_MS
 /** Services whose baselines are in memory at once; one hour of one is up to 12 kB. */
 const SERVICES_PER_PIECE = 50
@@ -14,40 +15,64 @@ const SERVICES_PER_PIECE = 50
 const iso = (at: number) => new Date(at).toISOString()
 
 /**
- * Moves the oldest hour of minutes before `before` (ms) into `windows_1h`. Under the rollup's lock: no minute of it can be
- * recounted meanwhile, nor later, since an hour whose raw reports are still there, or that is stale, is left alone.
- * @returns whether an hour was moved.
+ * Copies the oldest hour of minutes that is not yet in `windows_1h`, and ends by `before` (ms), there. Under the rollup's
+ * lock, since a recount of a copied minute renews its copies. @returns whether one was copied.
  */
-export async function compactMinutes (database: Database, before: number): Promise<boolean> {
+export async function copyHours (database: Database, before: number): Promise<boolean> {
+  return copyOldest(database, `select (select min(minute) from windows where minute >= hours_until) as oldest, hours_until as until,
+    $1::timestamptz as reach from compacted`, HOUR_MS, before, 'hours_until', COPY_HOURS)
+}
+
+/** The same with hours, days and `windows_1d`: no day before all of its hours. */
+export async function copyDays (database: Database, before: number): Promise<boolean> {
+  return copyOldest(database, `select (select min(hour) from windows_1h where hour >= days_until) as oldest, days_until as until,
+    least($1, date_bin('1 day', nullif(hours_until, '-infinity'), '1970-01-01T00:00:00Z')) as reach from compacted where hours_until > '-infinity'`, DAY_MS, before, 'days_until', COPY_DAYS)
+}
+
+async function copyOldest (database: Database, find: string, pieceMs: number, before: number, mark: string, copy: string): Promise<boolean> {
+  return retryConflicts(() => transactUnderLock(database, LOCKS.rollup, async tx => {
+    const [row] = await tx.query<{ oldest: Date | null, until: Date | number, reach: Date }>(find, [iso(before)])
+    if (row === undefined || Number(row.until) >= row.reach.getTime()) return false
+    const reach = row.reach.getTime()
+    // What nobody reported in is passed over.
+    const from = row.oldest === null ? reach : Math.min(reach, floorTo(row.oldest.getTime(), pieceMs))
+    if (from < reach) await tx.query(copy, [iso(from), iso(from + pieceMs)])
+    await tx.query(`update compacted set ${mark} = $1`, [iso(Math.min(reach, from + pieceMs))])
+    return from < reach
+  }))
+}
+
+const COPY_HOURS = widen('windows', 'minute', 'windows_1h', 'hour', '$1::timestamptz, $2::timestamptz')
+const COPY_DAYS = widen('windows_1h', 'hour', 'windows_1d', 'day', '$1::timestamptz, $2::timestamptz')
+
+/**
+ * Deletes the oldest hour of minutes before `before` (ms), once it is copied. One whose raw reports are still there, or
+ * that is stale, is left alone: it may yet be recounted. @returns whether an hour was deleted.
+ */
+export async function dropMinutes (database: Database, before: number): Promise<boolean> {
   return moveOldest(database, LOCKS.rollup, 'select min(minute) as oldest from windows', HOUR_MS, before, async (tx, from, to) => {
     const span = [iso(from), iso(to)]
     const [held] = await tx.query<{ raw: boolean }>('select exists (select from reports where interval_at >= $1 and interval_at < $2) as raw', span)
     const [marked] = await tx.query<{ stale: boolean }>('select exists (select from stale_minutes where minute >= $1 and minute < $2) as stale', span)
-    if (held!.raw || marked!.stale) return false
-    await tx.query(widen('windows', 'minute', 'windows_1h', 'hour'), span)
+    if (held!.raw || marked!.stale || !await advance(tx, 'minutes_from', 'hours_until', to)) return false
     await tx.query('delete from windows where minute >= $1 and minute < $2', span)
     return true
   })
 }
 
-/** Moves the oldest quarter of a day of hours before `before` (ms) into `windows_1d`. @returns whether one was moved. */
-export async function compactHours (database: Database, before: number): Promise<boolean> {
-  return moveOldest(database, LOCKS.compaction, 'select min(hour) as oldest from windows_1h', HOURS_PIECE_MS, before, async (tx, from, to) => {
-    const span = [iso(from), iso(to)]
-    await tx.query(widen('windows_1h', 'hour', 'windows_1d', 'day'), span)
-    await tx.query('delete from windows_1h where hour >= $1 and hour < $2', span)
+/** Deletes the oldest quarter of a day of hours before `before` (ms), once it is copied. @returns whether one was deleted. */
+export async function dropHours (database: Database, before: number): Promise<boolean> {
+  return moveOldest(database, LOCKS.rollup, 'select min(hour) as oldest from windows_1h', HOURS_PIECE_MS, before, async (tx, from, to) => {
+    if (!await advance(tx, 'hours_from', 'days_until', to)) return false
+    await tx.query('delete from windows_1h where hour >= $1 and hour < $2', [iso(from), iso(to)])
     return true
   })
 }
 
-const COUNTS = ['working', 'degraded', 'down', 'seen_working', 'seen_degraded', 'seen_down'] as const
-
-/** Windows of `[$1, $2)` added to the wider ones that hold them. */
-function widen (table: string, start: string, wider: string, widerStart: string): string {
-  return `insert into ${wider} (service_id, ${widerStart}, region, device_class, ${COUNTS.join(', ')})
-    select service_id, date_bin('1 ${widerStart}', ${start}, '1970-01-01T00:00:00Z'), region, device_class, ${COUNTS.map(count => `sum(${count})`).join(', ')}
-    from ${table} where ${start} >= $1 and ${start} < $2 group by 1, 2, 3, 4
-    on conflict (service_id, ${widerStart}, region, device_class) do update set ${COUNTS.map(count => `${count} = ${wider}.${count} + excluded.${count}`).join(', ')}`
+/** Moves a mark on to `to`, if what it leaves behind is copied. */
+async function advance (tx: Db, mark: string, copiedUntil: string, to: number): Promise<boolean> {
+  const rows = await tx.query(`update compacted set ${mark} = greatest(${mark}, $1) where ${copiedUntil} >= $1 returning one`, [iso(to)])
+  return rows.length === 1
 }
 
 /** Moves the oldest day's marks before `before` (ms) into stretches. @returns whether there were any. */

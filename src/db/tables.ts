@@ -375,6 +375,14 @@ export const deliveryAttempts = pgTable('delivery_attempts', {
 export const windowsByHour = pgTable('windows_1h', { serviceId: integer('service_id').notNull(), hour: instant('hour').notNull(), ...counts() })
 export const windowsByDay = pgTable('windows_1d', { serviceId: integer('service_id').notNull(), day: instant('day').notNull(), ...counts() })
 
+export const compacted = pgTable('compacted', {
+  one: boolean('one').primaryKey().default(true),
+  minutesFrom: instant('minutes_from').notNull(),
+  hoursUntil: instant('hours_until').notNull(),
+  hoursFrom: instant('hours_from').notNull(),
+  daysUntil: instant('days_until').notNull()
+})
+
 const flat = () => ({ scopes: json('scopes').$type<Record<string, FlatExpectation>>().notNull() })
 export const baselinesByHour = pgTable('baselines_1h', { serviceId: integer('service_id').notNull(), hour: instant('hour').notNull(), ...flat() })
 export const baselinesByDay = pgTable('baselines_1d', { serviceId: integer('service_id').notNull(), day: instant('day').notNull(), ...flat() })

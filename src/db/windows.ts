@@ -1,7 +1,7 @@
 // Windows: counted from reports, never added to. A minute without a row had no reports.
 import type { Stretch, Tally } from '../core/curves.ts'
 import { INTERVAL_MS } from '../core/reports.ts'
-import { DAY_MS, floorTo, HOUR_MS, MINUTE_MS } from '../core/time.ts'
+import { DAY_MS, floorTo, HOUR_MS } from '../core/time.ts'
 import { ALL, countryOf, DISPOSITIONS, VERDICTS, type Scope } from '../core/vocabulary.ts'
 import { LOCKS, retryConflicts, transactUnderLock, type Database, type Db } from './client.ts'
 
@@ -21,7 +21,8 @@ export async function recountAll (tx: Db): Promise<void> {
 }
 
 async function recountNewest (tx: Db, spanMs: number): Promise<number | undefined> {
-  const [range] = await tx.query<{ oldest: Date | null, newest: Date | null }>('select min(minute) as oldest, max(minute) as newest from stale_minutes')
+  const [range] = await tx.query<{ oldest: Date | null, newest: Date | null, copied: Date | number }>(
+    'select min(minute) as oldest, max(minute) as newest, (select hours_until from compacted) as copied from stale_minutes')
   if (range!.newest === null || range!.oldest === null) return undefined
   const oldest = range!.oldest.getTime()
   const from = Math.max(oldest, range!.newest.getTime() - spanMs)
@@ -30,6 +31,8 @@ async function recountNewest (tx: Db, spanMs: number): Promise<number | undefine
   await tx.query(`delete from windows using (select distinct service_id, minute from stale_minutes where minute between $1 and $2) s
     where windows.service_id = s.service_id and windows.minute = s.minute and windows.minute between $1 and $2
       and working = 0 and degraded = 0 and down = 0 and seen_working = 0 and seen_degraded = 0 and seen_down = 0`, span)
+  // The minutes that come in as they pass are not copied yet.
+  if (from < Number(range!.copied)) await renewCopies(tx, from, span)
   await tx.query('delete from stale_minutes where minute between $1 and $2', span)
   return from === oldest ? -Infinity : from
 }
@@ -55,6 +58,34 @@ const RECOUNT = `insert into windows (service_id, minute, region, device_class, 
   on conflict (service_id, minute, region, device_class) do update set working = excluded.working, degraded = excluded.degraded,
     down = excluded.down, seen_working = excluded.seen_working, seen_degraded = excluded.seen_degraded, seen_down = excluded.seen_down`
 
+const COUNTS = ['working', 'degraded', 'down', 'seen_working', 'seen_degraded', 'seen_down']
+
+/** The statement that adds up the windows of a span, `from, to` in SQL, to wider ones, in place of such as are there; `only`: a join that picks some. */
+export function widen (table: string, start: string, wider: string, widerStart: string, span: string, only = ''): string {
+  const [from, to] = span.split(', ')
+  return `insert into ${wider} (service_id, ${widerStart}, region, device_class, ${COUNTS.join(', ')})
+    select service_id, date_bin('1 ${widerStart}', ${start}, '1970-01-01T00:00:00Z'), region, device_class, ${COUNTS.map(count => `sum(${count})`).join(', ')}
+    from ${table} ${only} where ${start} >= ${from} and ${start} < ${to} group by 1, 2, 3, 4
+    on conflict (service_id, ${widerStart}, region, device_class) do update set ${COUNTS.map(count => `${count} = excluded.${count}`).join(', ')}`
+}
+
+/** Takes away the copies that hold stale minutes of a span, the first of which is `from` (ms), and makes them anew. */
+async function renewCopies (tx: Db, from: number, span: readonly string[]): Promise<void> {
+  for (const { table, start, wider, width, widthMs, until } of COPIES) {
+    const values = [...span, new Date(floorTo(from, widthMs)).toISOString()]
+    const touched = `(select distinct service_id as touched, date_bin('1 ${width}', minute, '1970-01-01T00:00:00Z') as since from stale_minutes, compacted
+      where minute between $1 and $2 and minute < ${until} and minute >= minutes_from) s`
+    await tx.query(`delete from ${wider} using ${touched} where service_id = touched and ${width} = since and ${width} between $3 and $2`, values)
+    await tx.query(widen(table, start, wider, width, '$3::timestamptz, $2::timestamptz + interval \'1 day\'',
+      `join ${touched} on touched = service_id and ${start} >= since and ${start} < since + interval '1 ${width}'`), values)
+  }
+}
+
+const COPIES = [
+  { table: 'windows', start: 'minute', wider: 'windows_1h', width: 'hour', widthMs: HOUR_MS, until: 'hours_until' },
+  { table: 'windows_1h', start: 'hour', wider: 'windows_1d', width: 'day', widthMs: DAY_MS, until: 'days_until' }
+]
+
 /** One cell of one service's minute, as the detector sees it. */
 export interface SeenRow {
   service_id: number
@@ -79,18 +110,27 @@ export async function readSeen (db: Db, from: number, to: number, serviceId?: nu
 const TALLY = 'sum(working)::integer as working, sum(degraded)::integer as degraded, sum(down)::integer as down'
 const IN_SCOPE = `($1::text = '${ALL}' or region = $1 or ($1 = $3 and left(region, 2) = $1)) and ($2 = '${ALL}' or device_class = $2)`
 
-/** The tables of windows: whoever makes some wider moves them in one transaction, so that each count is in one of them. */
-const GRAINS = [
-  { table: 'windows', start: 'minute', width: '1 minute', widthMs: MINUTE_MS },
-  { table: 'windows_1h', start: 'hour', width: '1 hour', widthMs: HOUR_MS },
-  { table: 'windows_1d', start: 'day', width: '1 day', widthMs: DAY_MS }
-] as const
+/** Windows of one scope of service $4 that begin in `[$5, $6)`, in one table, between two marks of `compacted`. */
+function storedIn (table: string, start: string, since: string | null, until: string | null, more = ''): string {
+  const mark = (name: string) => `(select ${name} from compacted)`
+  return `select ${start} as start, region, device_class, working, degraded, down from ${table} where ${IN_SCOPE} and service_id = $4
+    and ${start} >= ${start === 'minute' ? '$5' : `date_bin('1 ${start}', $5::timestamptz, '1970-01-01T00:00:00Z')`} and ${start} < $6
+    ${since === null ? '' : `and ${start} >= ${mark(since)}`} ${until === null ? '' : `and ${start} < ${mark(until)}`} ${more}`
+}
 
-/** Windows up to `widthMs` wide of one scope of service $4 over `[$5, $6)`; a wide one counts where it overlaps with that. */
-function stored (widthMs: number, more: (grain: typeof GRAINS[number]) => string = () => ''): string {
-  return GRAINS.filter(grain => grain.widthMs <= widthMs).map(grain => `select ${grain.start} as start, region, device_class, working, degraded, down
-    from ${grain.table} where ${IN_SCOPE} and service_id = $4 and ${grain.start} < $6
-      and ${grain.start} >= ${grain.widthMs === MINUTE_MS ? '$5' : `date_bin('${grain.width}', $5::timestamptz, '1970-01-01T00:00:00Z')`}${more(grain)}`).join(' union all ')
+/** Each count once, from the widest windows no wider than asked for that have it: the marks are read in the same statement. */
+function storedAs (widthMs: number): string {
+  if (widthMs < HOUR_MS) return storedIn('windows', 'minute', null, null)
+  const minutes = storedIn('windows', 'minute', 'hours_until', null)
+  if (widthMs < DAY_MS) return `${minutes} union all ${storedIn('windows_1h', 'hour', null, 'hours_until')}`
+  return `${minutes} union all ${storedIn('windows_1h', 'hour', 'days_until', 'hours_until')} union all ${storedIn('windows_1d', 'day', null, 'days_until')}`
+}
+
+/** Each count once, from the finest windows that are kept; a wide one counts where it overlaps with the range. */
+function storedFine (more: (start: string, width: string) => string = () => ''): string {
+  return [storedIn('windows', 'minute', 'minutes_from', null, more('minute', '1 minute')),
+    storedIn('windows_1h', 'hour', 'hours_from', 'minutes_from', more('hour', '1 hour')),
+    storedIn('windows_1d', 'day', null, 'hours_from', more('day', '1 day'))].join(' union all ')
 }
 
 function scopeValues ({ region, deviceClass }: Scope): string[] {
@@ -102,7 +142,7 @@ export async function readTallies (
   db: Db, serviceId: number, scope: Scope, from: number, to: number, widthMs: number
 ): Promise<(Tally & { start: Date })[]> {
   return db.query(`select date_bin(make_interval(secs => $7), start, '1970-01-01T00:00:00Z') as start, ${TALLY}
-    from (${stored(widthMs)}) w group by 1 having sum(working + degraded + down) > 0 order by 1`,
+    from (${storedAs(widthMs)}) w group by 1 having sum(working + degraded + down) > 0 order by 1`,
   [...scopeValues(scope), serviceId, new Date(from).toISOString(), new Date(to).toISOString(), widthMs / 1000])
 }
 
@@ -119,7 +159,7 @@ export async function readDivided (
   db: Db, serviceId: number, by: Division, scope: Scope, from: number, to: number
 ): Promise<(Tally & { key: string })[]> {
   return db.query(`select ${KEY[by]} as key, ${TALLY}
-    from (${stored(DAY_MS)}) w group by 1 having sum(working + degraded + down) > 0 order by ${KEY[by]} collate "C"`,
+    from (${storedFine()}) w group by 1 having sum(working + degraded + down) > 0 order by ${KEY[by]} collate "C"`,
   [...scopeValues(scope), serviceId, new Date(from).toISOString(), new Date(to).toISOString()])
 }
 
@@ -134,11 +174,11 @@ export async function readWithin (
   if (all.length === 0) return new Map()
   const starts = all.map(({ from }) => new Date(from).toISOString())
   const ends = all.map(({ to }) => new Date(to).toISOString())
-  const within = ({ start, width }: typeof GRAINS[number]) => ` and exists (
+  const within = (start: string, width: string) => `and exists (
       select from unnest($7::text[], $8::timestamptz[], $9::timestamptz[]) part(key, since, until)
       where part.key = ${KEY[by]} and ${start} < until and ${start} + interval '${width}' > since)`
   const rows = await db.query<{ key: string, within: number }>(`select ${KEY[by]} as key, sum(down + degraded / 2.0)::double precision as within
-    from (${stored(DAY_MS, within)}) w group by 1`,
+    from (${storedFine(within)}) w group by 1`,
   [...scopeValues(scope), serviceId, starts.toSorted()[0], ends.toSorted().at(-1), all.map(({ key }) => key), starts, ends])
   return new Map(rows.map(({ key, within }) => [key, within]))
 }
