@@ -1,6 +1,6 @@
 // What a year takes on disk, what making a day wider costs, and what a curve reads: `npm run bench:retention`.
 // SERVICES services of 60 cells each are made up, one in twenty busy and most of them quiet; all is scaled to a thousand.
-// Older months are made as what compaction leaves of them; the minutes that it is timed on are made as they come.
+// Older months are made as what compaction leaves of them; what it is timed on is made as it comes.
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { cpus, loadavg, tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,7 +8,7 @@ import { prepareDatabase } from '../dist/app.js'
 import { compactedBefore } from '../dist/core/curves.js'
 import { DAY_MS, HOUR_MS, MINUTE_MS } from '../dist/core/time.js'
 import { canConnect, openDatabase } from '../dist/db/client.js'
-import { compactBaselines, compactHours, compactMinutes } from '../dist/db/compaction.js'
+import { compactBaselines, copyDays, copyHours, dropHours, dropMinutes } from '../dist/db/compaction.js'
 import { readTallies } from '../dist/db/windows.js'
 import { startEmbedded } from '../dist/embedded/postgres.js'
 
@@ -47,7 +47,7 @@ async function makeCells () {
 }
 
 /** Windows of `[from, to)`: a cell has one where chance brought it a report. Ascending in time, as they come. */
-async function makeWindows (table, start, widthMs, from, to) {
+async function makeWindows (table, widthMs, from, to) {
   const minutes = widthMs / MINUTE_MS
   for (let at = from; at < to; at += 24 * Math.max(widthMs, HOUR_MS)) {
     await database.query(`insert into ${table} select service_id, at, region, device_class, n - n / 4, n / 20, n / 4 - n / 20, n - n / 4, n / 20, n / 4 - n / 20
@@ -56,8 +56,7 @@ async function makeWindows (table, start, widthMs, from, to) {
     [iso(at), iso(Math.min(to, at + 24 * Math.max(widthMs, HOUR_MS))), widthMs / 1000, minutes])
   }
   await database.query(`vacuum analyze ${table}`)
-  const [{ bytes, rows }] = await database.query(`select pg_total_relation_size('${table}')::float8 as bytes, (select count(*)::float8 from ${table}) as rows`)
-  return { table, start, bytes, rows, days: (to - from) / DAY_MS }
+  return sizeOf(table, (to - from) / DAY_MS)
 }
 
 /** Expectations with as many digits as the detector writes. */
@@ -74,8 +73,8 @@ async function makeBaselines () {
 }
 
 async function sizeOf (table, days) {
-  const [{ bytes }] = await database.query(`select pg_total_relation_size('${table}')::float8 as bytes`)
-  return { table, bytes, days }
+  const [{ bytes, rows }] = await database.query(`select pg_total_relation_size('${table}')::float8 as bytes, (select count(*)::float8 from ${table}) as rows`)
+  return { table, bytes, rows, days }
 }
 
 async function timePieces (move) {
@@ -108,7 +107,7 @@ async function explain (serviceId, from, to, widthMs) {
   const walk = plan => {
     if (plan['Relation Name'] !== undefined) {
       tables.add(plan['Relation Name'])
-      rows += plan['Actual Rows'] * plan['Actual Loops']
+      rows += Math.round(plan['Actual Rows'] * plan['Actual Loops'])
     }
     for (const part of plan.Plans ?? []) walk(part)
   }
@@ -121,34 +120,41 @@ async function explain (serviceId, from, to, widthMs) {
 try {
   await prepareDatabase({ connection: embedded.connection, owner: embedded.connection }, 30, new Date(TODAY))
   const kinds = await makeCells()
-  const minutes = await makeWindows('windows', 'minute', MINUTE_MS, MINUTES_FROM, TODAY)
-  const hours = await makeWindows('windows_1h', 'hour', HOUR_MS, TODAY - YEAR_DAYS * DAY_MS, MINUTES_FROM)
-  const days = await makeWindows('windows_1d', 'day', DAY_MS, TODAY - 2 * YEAR_DAYS * DAY_MS, TODAY - YEAR_DAYS * DAY_MS)
+  const minutes = await makeWindows('windows', MINUTE_MS, MINUTES_FROM, TODAY)
+  await makeWindows('windows_1h', HOUR_MS, TODAY - YEAR_DAYS * DAY_MS, MINUTES_FROM)
+  await makeWindows('windows_1d', DAY_MS, TODAY - 2 * YEAR_DAYS * DAY_MS, TODAY - YEAR_DAYS * DAY_MS)
   const fine = await makeBaselines()
   console.log(`${cpus()[0].model}, ${cpus().length} cores, load ${loadavg()[0].toFixed(1)}; Node ${process.version}
 ${SERVICES} services of ${REGIONS.length * DEVICES.length} cells; of twenty ${TRAFFIC.map(({ name, of20, perMinute }) => `${of20} ${name} (${perMinute} reports a minute)`).join(', ')}
-Scaled linearly from ${SERVICES} to ${SCALED_TO} services: measured is the first column alone.\n`)
+Scaled linearly from ${SERVICES} to ${SCALED_TO} services: measured is what stands before "scaled" alone.\n`)
   const flatBefore = MINUTES_FROM + FLAT_DAYS * DAY_MS
-  tellPieces('A day of minutes made hours', await timePieces(() => compactMinutes(database, MINUTES_FROM + DAY_MS)))
+  await database.query('update compacted set minutes_from = $1, hours_until = $1, days_until = $2, hours_from = $2', [iso(MINUTES_FROM), iso(TODAY - YEAR_DAYS * DAY_MS)])
+  tellPieces('A day of minutes copied into hours', await timePieces(() => copyHours(database, MINUTES_FROM + DAY_MS)))
+  await timePieces(() => copyHours(database, TODAY - HOUR_MS))
+  tellPieces('A day of hours copied into a day', await timePieces(() => copyDays(database, TODAY - (YEAR_DAYS - 1) * DAY_MS)))
+  await timePieces(() => copyDays(database, TODAY - DAY_MS))
+  for (const table of ['windows_1h', 'windows_1d']) await database.query(`vacuum analyze ${table}`)
+  const [hours, days] = [await sizeOf('windows_1h', YEAR_DAYS), await sizeOf('windows_1d', 2 * YEAR_DAYS)]
   const baselines = await timePieces(() => compactBaselines(database, flatBefore))
   tellPieces(`${FLAT_DAYS} days of baselines flattened`, baselines)
   await database.query('vacuum analyze baselines_1h')
   const flat = await sizeOf('baselines_1h', FLAT_DAYS)
-  tellPieces('A day of hours made a day', await timePieces(() => compactHours(database, TODAY - YEAR_DAYS * DAY_MS + DAY_MS)))
-
   console.log('\ntable          rows      bytes a row   kept       measured     1,000 services, as long as it is kept (at most two years)')
   let all = 0
   for (const [{ table, rows, bytes, days: made }, kept, said] of [
     [minutes, 37, '35 days'], [hours, 733, '2 years'], [days, 730, 'for ever'], [fine, 37, '35 days'], [flat, 733, '2 years']]) {
     const scaled = bytes / made * kept * SCALED_TO / SERVICES
     all += scaled
-    console.log([table.padEnd(14), String(rows ?? '').padStart(9), (rows === undefined ? '' : (bytes / rows).toFixed(0)).padStart(10), `   ${said}`.padEnd(12),
+    console.log([table.padEnd(14), String(rows).padStart(9), (bytes / rows).toFixed(0).padStart(10), `   ${said}`.padEnd(12),
       `${gigabytes(bytes)} (${made} days)`.padEnd(20), gigabytes(scaled)].join('  '))
   }
   const yearOf = ({ bytes, days: made }) => bytes / made * YEAR_DAYS * SCALED_TO / SERVICES
   console.log(`All of it after two years: ${gigabytes(all)}. A further year by the hour: windows ${gigabytes(yearOf(hours))}, baselines ${gigabytes(yearOf(flat))}; by the day: ${gigabytes(yearOf(days))}.
 Without compaction a year of minutes and baselines would be ${gigabytes(yearOf(minutes) + yearOf(fine))}.`)
 
+  tellPieces('\nA day of minutes deleted', await timePieces(() => dropMinutes(database, MINUTES_FROM + DAY_MS)))
+  tellPieces('A day of hours deleted', await timePieces(() => dropHours(database, TODAY - (YEAR_DAYS - 1) * DAY_MS)))
+  for (const table of ['windows', 'windows_1h']) await database.query(`vacuum analyze ${table}`)
   console.log('\ncurve                  service  rows read      ms      cost  blocks  tables')
   for (const [name, widthMs, from] of [['1m, 2,000 windows', MINUTE_MS, TODAY - 2_000 * MINUTE_MS], ['15m, 20 days', 15 * MINUTE_MS, TODAY - 20 * DAY_MS], ['1h, a day', HOUR_MS, TODAY - DAY_MS],
     ['1h, 83 days', HOUR_MS, TODAY - 83 * DAY_MS], ['1h, 83 old days', HOUR_MS, TODAY - 133 * DAY_MS], ['1d, a year', DAY_MS, TODAY - YEAR_DAYS * DAY_MS], ['1d, two years', DAY_MS, TODAY - 2 * YEAR_DAYS * DAY_MS]]) {

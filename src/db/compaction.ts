@@ -7,8 +7,6 @@ import { LOCKS, retryConflicts, transactUnderLock, type Database, type Db } from
 import { readWatched } from './watched.ts'
 import { widen } from './windows.ts'
 
-/** Hours that are deleted at once: a thousand busy services stay below what a statement may take. */
-const HOURS_PIECE_MS = 6 * HOUR_MS
 /** Services whose baselines are in memory at once; one hour of one is up to 12 kB. */
 const SERVICES_PER_PIECE = 50
 
@@ -60,9 +58,9 @@ export async function dropMinutes (database: Database, before: number): Promise<
   })
 }
 
-/** Deletes the oldest quarter of a day of hours before `before` (ms), once it is copied. @returns whether one was deleted. */
+/** Deletes the oldest day of hours before `before` (ms), once it is copied; whole, since it is read from one of both. @returns whether one was deleted. */
 export async function dropHours (database: Database, before: number): Promise<boolean> {
-  return moveOldest(database, LOCKS.rollup, 'select min(hour) as oldest from windows_1h', HOURS_PIECE_MS, before, async (tx, from, to) => {
+  return moveOldest(database, LOCKS.rollup, 'select min(hour) as oldest from windows_1h', DAY_MS, before, async (tx, from, to) => {
     if (!await advance(tx, 'hours_from', 'days_until', to)) return false
     await tx.query('delete from windows_1h where hour >= $1 and hour < $2', [iso(from), iso(to)])
     return true
