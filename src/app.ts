@@ -65,6 +65,8 @@ export interface AppOptions {
   allowPrivateTargets?: boolean
   /** Reports that may wait for their commit, fewer than usual: in tests. */
   queueMax?: number
+  /** Another time than the usual one that answers of public reads are held for, ms: in tests. */
+  heldMs?: HttpOptions['heldMs']
   /** Other bounds of the event streams than the usual ones: in tests. */
   live?: HttpOptions['live']
   /** False lets the jobs run only when they are called: in tests, and beside a worker that has them. */
@@ -191,6 +193,7 @@ export async function openApp (options: AppOptions): Promise<App> {
     trustProxy: options.trustProxy,
     limits: options.limits,
     publicUrl: options.publicUrl,
+    heldMs: options.heldMs,
     allowPrivate: options.allowPrivateTargets === true,
     shared: redis === undefined ? undefined : { redis, hash: () => salts.hashOf(clock.now().getTime()) }
   })

@@ -165,14 +165,15 @@ function countHosts (rawHeaders: readonly string[]): number {
 
 /** Gives each answer of `app` that may be kept its ETag, and answers 304 to whoever has it already (RFC 9110 §13.1.2). */
 export function tagAnswers (app: FastifyInstance): void {
-  app.addHook('onSend', async (request, reply, payload) => {
-    if (reply.statusCode !== 200 || typeof payload !== 'string') return payload
-    const tag = tagOf(payload)
+  app.addHook('onSend', (request, reply, payload, done) => {
+    if (reply.statusCode !== 200 || typeof payload !== 'string') return done(null, payload)
+    // What is held has its tag already.
+    const tag = reply.getHeader('etag') as string | undefined ?? tagOf(payload)
     reply.header('etag', tag)
-    if (!hasTag(request.headers['if-none-match'], tag)) return payload
+    if (!hasTag(request.headers['if-none-match'], tag)) return done(null, payload)
     reply.code(304).removeHeader('content-type')
     // What answers HEAD in GET's place still measures it.
-    return request.method === 'HEAD' ? payload : null
+    done(null, request.method === 'HEAD' ? payload : null)
   })
 }
 

@@ -8,7 +8,6 @@ import { z } from 'zod'
 import { Fault, type FaultCode } from '../core/faults.ts'
 import type { Clock } from '../core/time.ts'
 import type { Database } from '../db/client.ts'
-import type { Catalog } from '../db/services.ts'
 import type { BulkStore } from '../ingest/bulk.ts'
 import type { ImportIntake, Intake } from '../ingest/intake.ts'
 import type { Proofs } from '../ingest/proofs.ts'
@@ -27,6 +26,7 @@ import type { Shared } from './counters.ts'
 import { describeCalls, documentation } from './documentation.ts'
 import { feeds } from './feeds.ts'
 import { dressAnswers, limitRequests, tagAnswers, trustProxies, type Limit } from './guards.ts'
+import { holdAnswers, type HeldOptions } from './held.ts'
 import { history } from './history.ts'
 import { leadTimes } from './lead-times.ts'
 import { live, type LiveOptions } from './live.ts'
@@ -70,9 +70,8 @@ export interface HttpMeters {
 }
 
 /** Everything that the routes need. */
-export interface HttpOptions extends Pick<LiveOptions, 'connection' | 'chance' | 'live'> {
+export interface HttpOptions extends Pick<LiveOptions, 'connection' | 'chance' | 'live'>, HeldOptions {
   db: Database
-  catalog: () => Catalog
   /** Reads the catalog again, after it was changed here. */
   refreshCatalog: () => Promise<void>
   intake: Intake
@@ -98,8 +97,6 @@ export interface HttpOptions extends Pick<LiveOptions, 'connection' | 'chance' |
   /** CIDRs of proxies whose X-Forwarded-For is believed. */
   trustProxy: readonly string[]
   limits: { reports: Limit, reads: Limit, admin: Limit, global?: Limit | undefined }
-  /** The base of absolute links; without it as each request names us. */
-  publicUrl?: string | undefined
   /** Whether we may call addresses that are not public. */
   allowPrivate: boolean
   /** Where requests are counted together with other instances. */
@@ -202,23 +199,29 @@ export async function openHttp (options: HttpOptions): Promise<FastifyInstance> 
   }, { prefix: '/v1' })
   await app.register(async app => {
     await limitRequests(app, 'reads', limits.reads, shared)
-    tagAnswers(app)
-    await app.register(documentation)
-    await app.register(problemPages)
     await app.register(async app => {
-      await app.register(services, options)
-      await app.register(curves, options)
-      await app.register(breakdowns, options)
-      await app.register(history, options)
-      await app.register(windows, options)
-      await app.register(outages, options)
-      await app.register(leadTimes, options)
-      await app.register(vocabularies, options)
-      await app.register(live, { ...options, onStreams: meters.onStreams })
-    }, { prefix: '/v1' })
-    await app.register(feeds, { ...options, prefix: '/feeds' })
-    await app.register(statuspage, { ...options, prefix: '/statuspage' })
-    await app.register(badges, { ...options, prefix: '/badges' })
+      tagAnswers(app)
+      await app.register(documentation)
+      await app.register(problemPages)
+      await app.register(windows, { ...options, prefix: '/v1' })
+      await app.register(live, { ...options, onStreams: meters.onStreams, prefix: '/v1' })
+    })
+    await app.register(async app => {
+      holdAnswers(app, options, () => performance.now())
+      tagAnswers(app)
+      await app.register(async app => {
+        await app.register(services, options)
+        await app.register(curves, options)
+        await app.register(breakdowns, options)
+        await app.register(history, options)
+        await app.register(outages, options)
+        await app.register(leadTimes, options)
+        await app.register(vocabularies, options)
+      }, { prefix: '/v1' })
+      await app.register(feeds, { ...options, prefix: '/feeds' })
+      await app.register(statuspage, { ...options, prefix: '/statuspage' })
+      await app.register(badges, { ...options, prefix: '/badges' })
+    })
   })
   return app
 }
