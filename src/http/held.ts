@@ -25,9 +25,9 @@ export interface HeldOptions {
   heldMs?: number | undefined
 }
 
-interface Answer { at: number, catalog: Catalog, text: string, headers: Record<string, string>, chars: number }
+interface Answer { at: number, catalog: Catalog, changes: number, text: string, headers: Record<string, string>, chars: number }
 type Told = (error: Error | null, answer?: Answer) => void
-interface Making { key: string, at: number, catalog: Catalog, waiting: Told[] }
+interface Making { key: string, at: number, catalog: Catalog, changes: number, waiting: Told[] }
 
 /**
  * Holds what the GET routes of `app` answer with `BRIEFLY`, by address, media type and the base of links, for a second
@@ -35,8 +35,11 @@ interface Making { key: string, at: number, catalog: Catalog, waiting: Told[] }
  * the catalog said before it changed here is told no more. Comes before `tagAnswers`; requests are limited as ever, and
  * routes whose answer depends on more than that are not for it.
  * @param monotonic ms
+ * @param changes how many changes moderators and editors made here: what was made before one is told no more
  */
-export function holdAnswers (app: FastifyInstance, { catalog, publicUrl, heldMs = HELD_MS }: HeldOptions, monotonic: () => number): void {
+export function holdAnswers (
+  app: FastifyInstance, { catalog, publicUrl, heldMs = HELD_MS }: HeldOptions, monotonic: () => number, changes: () => number
+): void {
   /** The oldest first. */
   const held = new Map<string, Answer>()
   const beingMade = new Map<string, Making>()
@@ -72,16 +75,16 @@ export function holdAnswers (app: FastifyInstance, { catalog, publicUrl, heldMs 
     const known = catalog()
     const at = monotonic()
     const answer = held.get(key)
-    if (answer !== undefined && at - answer.at < heldMs && answer.catalog === known) return send(reply, answer)
+    if (answer !== undefined && at - answer.at < heldMs && answer.catalog === known && answer.changes === changes()) return send(reply, answer)
     const making = beingMade.get(key)
-    if (making?.catalog === known) {
+    if (making?.catalog === known && making.changes === changes()) {
       making.waiting.push((error, answer) => {
         if (answer === undefined) done(error, payload)
         else send(reply, answer)
       })
       return
     }
-    const own = { key, at, catalog: known, waiting: [] }
+    const own = { key, at, catalog: known, changes: changes(), waiting: [] }
     beingMade.set(key, own)
     makers.set(request, own)
     done(null, payload)
@@ -104,11 +107,11 @@ function send (reply: FastifyReply, { headers, text }: Answer): void {
 }
 
 /** What can be held of an answer, which is given its ETag; undefined when nothing can. */
-function answerOf ({ key, at, catalog }: Making, reply: FastifyReply, payload: unknown): Answer | undefined {
+function answerOf ({ key, at, catalog, changes }: Making, reply: FastifyReply, payload: unknown): Answer | undefined {
   if (reply.statusCode !== 200 || typeof payload !== 'string' || reply.getHeader('cache-control') !== BRIEFLY) return undefined
   const chars = key.length + payload.length
   if (chars > ANSWER_CHARS_MAX) return undefined
   reply.header('etag', tagOf(payload))
   const headers = Object.fromEntries(OWN_HEADERS.filter(name => reply.hasHeader(name)).map(name => [name, String(reply.getHeader(name))]))
-  return { at, catalog, text: payload, headers, chars }
+  return { at, catalog, changes, text: payload, headers, chars }
 }

@@ -145,6 +145,8 @@ export async function openHttp (options: HttpOptions): Promise<FastifyInstance> 
     // A call that takes no parameters refuses them by name as well.
     route.schema = { querystring: z.strictObject({}), ...route.schema }
   })
+  /** What moderators and editors changed here is told at once. */
+  let changeCount = 0
   let known: MethodsOf | undefined
   const methodsOf: MethodsOf = url => {
     const path = url.split('?', 1)[0]!
@@ -181,6 +183,10 @@ export async function openHttp (options: HttpOptions): Promise<FastifyInstance> 
     await app.register(batches, { db, intake: options.importIntake, store: options.bulk, onRefused: meters.onReportRefused, now })
     await app.register(async app => {
       guardAdmin(app, { db, now, methodsOf })
+      app.addHook('onSend', (request, reply, _payload, done) => {
+        if (request.method !== 'GET' && reply.statusCode < 300) changeCount++
+        done()
+      })
       tagAnswers(app)
       await app.register(tokens, { db, now })
       await app.register(audit, { db })
@@ -207,7 +213,7 @@ export async function openHttp (options: HttpOptions): Promise<FastifyInstance> 
       await app.register(live, { ...options, onStreams: meters.onStreams, prefix: '/v1' })
     })
     await app.register(async app => {
-      holdAnswers(app, options, () => performance.now())
+      holdAnswers(app, options, () => performance.now(), () => changeCount)
       tagAnswers(app)
       await app.register(async app => {
         await app.register(services, options)

@@ -1,0 +1,130 @@
+// How fast hot public pages are told, beside a Fastify that answers the same bytes; and what a page costs that is read
+// anew, with few reports stored and with many. `npm run bench:reads`; ROUNDS, SECONDS, CONNECTIONS and REPORTS say how much.
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import pg from 'pg'
+import { pino } from 'pino'
+import { openApp } from '../dist/app.js'
+import { ask, describeMachine, here, load, median, show, start, startOurs } from './servers.mjs'
+
+const ROUNDS = Number(process.env.ROUNDS ?? 3)
+const MEASURED_MS = Number(process.env.SECONDS ?? 3) * 1000
+const WARM_UP_MS = 1_500
+const CONNECTIONS = Number(process.env.CONNECTIONS ?? 32)
+/** Reports stored: first few, then many. 10^8 is not tried: it would fill a small machine's disk. */
+const REPORTS = [10_000, Number(process.env.REPORTS ?? 3_000_000)]
+const READINGS = 30
+const PAGES = {
+  summary: '/v1/services/imessage',
+  'curve, 24 h': '/v1/services/imessage/curve',
+  'Statuspage summary': '/statuspage/api/v2/summary.json'
+}
+const LIMIT = { max: 999_999_999, windowS: 60 }
+
+/** A day of windows, of nine scopes a minute. */
+const WINDOWS = `insert into windows select service, minute, region, device_class, 1, m % 2, m % 3, 1, m % 2, m % 3
+  from generate_series(1, 2) service, generate_series(0, 1439) m, unnest(array['CA-ON', 'US-NY', 'DE']) region, unnest(array['iphone', 'mac', 'unknown']) device_class,
+    lateral (select date_trunc('minute', now()) - make_interval(mins => m) as minute) x on conflict do nothing`
+const FILL = `insert into reports (service_id, interval_at, id, minute, region, device_class, verdict, disposition, late)
+  select 1 + n % 2, date_bin('15 min', minute, '1970-01-01T00:00:00Z'), gen_random_uuid(), minute, 'DE', 'iphone', n % 3, 0, false
+  from generate_series(1, $1::integer) n, lateral (select date_trunc('minute', now()) - make_interval(mins => n % 1440) as minute) x`
+
+/** Every statement that this process asks. */
+const asked = []
+const query = pg.Client.prototype.query
+pg.Client.prototype.query = function (config, values, ...rest) {
+  const text = typeof config === 'string' ? config : config?.text
+  if (text !== undefined) asked.push({ text, values: typeof values === 'object' && values !== null ? values : config.values ?? [] })
+  return query.call(this, config, values, ...rest)
+}
+
+const folder = await mkdtemp(join(tmpdir(), 'groundswell-bench-'))
+await chmod(folder, 0o711)   // as root, PostgreSQL runs as somebody else
+const endings = []
+
+async function compareHot (ours) {
+  const sample = async path => {
+    const response = await fetch(`http://127.0.0.1:${ours.port}${path}`)
+    if (response.status !== 200) throw new Error(`${path} was answered with ${response.status}`)
+    return { path, type: response.headers.get('content-type'), text: await response.text() }
+  }
+  const samples = await Promise.all(Object.values(PAGES).map(sample))
+  await writeFile(join(folder, 'samples.json'), JSON.stringify(samples))
+  const still = await start([here('still.mjs'), join(folder, 'samples.json')], {}, Number)
+  endings.unshift(still.stop)
+  console.log(`${await describeMachine(ours.connection)}
+${CONNECTIONS} connections, one process each. Medians (and every one) of ${ROUNDS} interleaved runs of ${MEASURED_MS / 1000} s.\n`)
+  for (const [name, path] of Object.entries(PAGES)) {
+    const results = { ours: [], still: [] }
+    for (let round = 0; round < ROUNDS; round++) {
+      for (const which of round % 2 === 0 ? ['ours', 'still'] : ['still', 'ours']) {
+        const server = { ours, still }[which]
+        const result = await load([here('get-load.mjs'), server.port, CONNECTIONS, WARM_UP_MS, MEASURED_MS, path], server.pid)
+        if (result.errors > 0 || Object.keys(result.statuses).join() !== '200') throw new Error(`${path}: ${JSON.stringify(result)}`)
+        results[which].push({ ...result, cpuUs: result.cpuS * 1e6 / result.statuses[200] })
+      }
+    }
+    const all = (which, key, digits) => show(results[which].map(result => result[key]), digits)
+    console.log(`${name}, ${Buffer.byteLength(samples.find(sample => sample.path === path).text)} bytes
+  ours        ${all('ours', 'perSecond', 0)} a second, p99 ${all('ours', 'p99', 1)} ms, ${all('ours', 'cpuUs', 0)} µs of processor
+  no-op       ${all('still', 'perSecond', 0)} a second, p99 ${all('still', 'p99', 1)} ms, ${all('still', 'cpuUs', 0)} µs of processor
+  ours/no-op  ${show(results.ours.map(({ perSecond }, i) => perSecond / results.still[i].perSecond), 2)}   goal 0.6`)
+  }
+}
+
+/** Pages that are read anew each time, and the plans of all that is asked for them. */
+async function readAnew (connection) {
+  const app = await openApp({
+    connection,
+    owner: connection,
+    clock: { now: () => new Date(), speed: 1 },
+    logger: pino({ level: 'silent' }),
+    retentionDays: 30,
+    trustProxy: [],
+    limits: { reports: LIMIT, reads: LIMIT, admin: LIMIT },
+    ticking: false,
+    heldMs: 0
+  })
+  endings.unshift(app.close)
+  for (const count of REPORTS) {
+    const [{ n }] = await ask(connection, 'select count(*)::integer as n from reports')
+    await ask(connection, FILL, [count - n])
+    await ask(connection, 'analyze')
+    console.log(`\n${count} reports stored:`)
+    for (const [name, path] of Object.entries(PAGES)) {
+      const times = []
+      asked.length = 0
+      for (let i = 0; i < READINGS; i++) {
+        const began = performance.now()
+        const { statusCode } = await app.http.inject(path)
+        times.push(performance.now() - began)
+        if (statusCode !== 200) throw new Error(`${path} was answered with ${statusCode}`)
+      }
+      // Summaries are read at most once a second: some readings find them, and all the statements of the others are looked at.
+      const statements = [...new Map(asked.map(statement => [statement.text, statement])).values()]
+      let executionMs = 0
+      for (const { text, values } of statements) {
+        if (!/^\s*(select|with)/i.test(text)) continue
+        const plan = (await ask(connection, `explain (analyze, costs off, timing off) ${text}`, values)).map(row => row['QUERY PLAN'])
+        const touched = plan.filter(line => / on reports/.test(line))
+        if (touched.length > 0) throw new Error(`${name} reads reports:\n${plan.join('\n')}`)
+        executionMs += Number(/[\d.]+/.exec(plan.at(-1))[0])
+        if (name.startsWith('curve') && / from windows /.test(text.replaceAll('\n', ' '))) console.log(plan.map(line => `    ${line}`).join('\n'))
+      }
+      console.log(`  ${name}: ${median(times).toFixed(1)} ms (median of ${READINGS}), ${statements.length} statements, ${executionMs.toFixed(1)} ms in the database, none on reports`)
+    }
+  }
+  console.log('10^8 reports are not tried; no plan above names the table.')
+}
+
+try {
+  const ours = await startOurs(join(folder, 'ours'), { LIMIT_READS: '999999999/60' })
+  endings.unshift(ours.stop)
+  await ask(ours.connection, WINDOWS)
+  await compareHot(ours)
+  await readAnew(ours.connection)
+} finally {
+  for (const end of endings) await end()
+  await rm(folder, { recursive: true, force: true, maxRetries: 5 })
+}
