@@ -7,6 +7,9 @@ import type { OfficialStatus, SourceFormat } from '../core/vocabulary.ts'
 import type { Db } from './client.ts'
 import { outages, sourcePages, sources, vendorWords } from './tables.ts'
 
+/** A page may bring tens of thousands of words, and a statement holds 65,535 values (PostgreSQL's protocol, Bind). */
+const WORDS_PER_STATEMENT = 1_000
+
 /** A page to be read, and how that went the last time. */
 export type SourcePage = Pick<typeof sourcePages.$inferSelect, 'url' | 'format' | 'etag' | 'lastModified' | 'readAt' | 'failures'>
 
@@ -51,10 +54,11 @@ export async function readKnownWords (db: Db, serviceId: number, sourceId: strin
 
 /** Adds a vendor's words, each with an id of its own; one that is there already stays as it is. */
 export async function insertWords ({ orm }: Db, serviceId: number, sourceId: string, words: readonly NewWord[]): Promise<void> {
-  if (words.length === 0) return
-  await orm.insert(vendorWords).values(words.map(word => ({
-    ...word, serviceId, sourceId, id: uuid7(), publishedAt: new Date(word.publishedAt), seenAt: new Date(word.seenAt)
-  }))).onConflictDoNothing({ target: [vendorWords.serviceId, vendorWords.sourceId, vendorWords.incident, vendorWords.digest] })
+  for (let from = 0; from < words.length; from += WORDS_PER_STATEMENT) {
+    await orm.insert(vendorWords).values(words.slice(from, from + WORDS_PER_STATEMENT).map(word => ({
+      ...word, serviceId, sourceId, id: uuid7(), publishedAt: new Date(word.publishedAt), seenAt: new Date(word.seenAt)
+    }))).onConflictDoNothing({ target: [vendorWords.serviceId, vendorWords.sourceId, vendorWords.incident, vendorWords.digest] })
+  }
 }
 
 /** An incident of a vendor as its words have it; instants in ms. */

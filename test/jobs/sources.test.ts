@@ -85,6 +85,15 @@ t.test('a broken page marks the source stale, the official word becomes unknown,
   t.match(await summary(), { official: { status: 'up' } })
 })
 
+t.test('a page with more words than one statement may hold is read like any other', async t => {
+  const { app, vendor, source, pass } = await open(t)
+  const updates = Array.from({ length: 80 }, (_, i) => investigating(-i))
+  vendor.say(summaryPage(at(0), [], Array.from({ length: 70 }, (_, i) => incident(updates, { id: `inc${i}` }))))
+  await pass(2)
+  t.match(await source(), { stale: false })
+  t.strictSame(await app.database.query('select count(*)::integer from vendor_words'), [{ count: 5_600 }])
+})
+
 t.test('the vendor is late: its incident acknowledges our outage with a positive lead time, and disputes end', async t => {
   const { app, vendor, summary, outage, pass } = await open(t)
   await pass(2)
