@@ -31,15 +31,18 @@ export function watchSources ({ database, clock, call, random }: SourcesOptions)
   const dueAt = new Map<string, number>()
 
   async function read (page: Page, signal: AbortSignal | undefined): Promise<void> {
+    let unexpected: unknown
     const failed = await readPage(database, page, { clock, call, signal }).then(() => undefined, (error: unknown) => {
       if (error instanceof OutgoingError || error instanceof PageError) return error.message
-      throw error
+      unexpected = error
+      return 'What it says could not be taken in.'
     })
     if (failed !== undefined && signal?.aborted !== true) await recordReading(database, page, { error: failed.slice(0, ERROR_MAX) })
     const waitMs = failed === undefined
       ? Math.max(READ_EVERY_MS, READ_EVERY_REAL_MS * clock.speed)
       : Math.min(RETRY_MS * 2 ** page.failures, RETRY_MAX_MS)
     dueAt.set(keyOf(page), clock.now().getTime() + waitMs * (1 - JITTER * random()))
+    if (unexpected !== undefined) throw unexpected
   }
 
   return async signal => {
@@ -48,9 +51,13 @@ export function watchSources ({ database, clock, call, random }: SourcesOptions)
     for (const key of dueAt.keys()) if (!known.has(key)) dueAt.delete(key)
     // A page that was never read is due whatever its address was waiting for before.
     const due = pages.filter(page => (page.readAt === null && page.failures === 0) || (dueAt.get(keyOf(page)) ?? -Infinity) <= clock.now().getTime())
+    const unexpected: unknown[] = []
     for (let next = due.splice(0, PAGES_AT_ONCE); next.length > 0; next = due.splice(0, PAGES_AT_ONCE)) {
-      await Promise.all(next.map(page => read(page, signal)))
+      const ends = await Promise.allSettled(next.map(page => read(page, signal)))
+      unexpected.push(...ends.flatMap(end => end.status === 'rejected' ? [end.reason] : []))
     }
+    // Said once every page has had its turn.
+    if (unexpected.length > 0) throw unexpected[0]
   }
 }
 

@@ -94,6 +94,23 @@ t.test('a page with more words than one statement may hold is read like any othe
   t.strictSame(await app.database.query('select count(*)::integer from vendor_words'), [{ count: 5_600 }])
 })
 
+t.test('a page that cannot be kept is stale and waits its turn, and the pages after it are read', async t => {
+  const { app, vendor, source, pass } = await open(t)
+  const other = await startVendor(t)
+  other.say(summaryPage(at(0), [], []))
+  const headers = { authorization: `Bearer ${await app.token(['catalog'])}` }
+  for (let i = 0; i < 5; i++) {
+    const payload = { service: 'slack', format: 'statuspage', url: `${other.url}?${i}`, enabled: true }
+    t.equal((await app.ask('/v1/admin/sources', { method: 'POST', headers, payload })).status, 201)
+  }
+  await app.asOwner('alter table vendor_words add constraint refused check (false) not valid')
+  vendor.say(summaryPage(at(0), [], [incident([investigating(0)])]))
+  await pass(4)
+  t.match(await source(), { stale: true })
+  t.equal(new Set(other.requests.map(({ url }) => url)).size, 5)
+  t.ok(vendor.requests.length <= 4, `asked ${vendor.requests.length} times in four minutes`)
+})
+
 t.test('the vendor is late: its incident acknowledges our outage with a positive lead time, and disputes end', async t => {
   const { app, vendor, summary, outage, pass } = await open(t)
   await pass(2)
