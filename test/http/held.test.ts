@@ -72,6 +72,18 @@ t.test('what an editor changes is told at once', async t => {
   t.equal((await app.ask('/v1/services/signal-flags')).status, 200, 'a fault was not held')
 })
 
+t.test('what a moderator says is told at once', async t => {
+  const app = await openTestApp(t, { heldMs: 1_000 })
+  t.strictSame((await app.ask('/v1/outages')).body.items, [])
+  const opened = await app.ask('/v1/admin/outages', {
+    method: 'POST',
+    headers: { authorization: `Bearer ${await app.token(['moderate'])}` },
+    payload: { service: 'imessage', onset_at: '2012-11-18T11:50:00Z', reason: 'Apple rang' }
+  })
+  t.equal(opened.status, 201)
+  t.match((await app.ask('/v1/outages')).body.items, [{ id: opened.body.id }])
+})
+
 t.test('each form, question and name of ours has its own answer', async t => {
   const app = await openTestApp(t, { heldMs: 1_000 })
   const url = '/v1/services/imessage/curve'
@@ -108,7 +120,7 @@ t.test('who is told what is held is counted and refused like everybody', async t
 async function openBare (t: { teardown: (end: () => unknown) => unknown }, handler: (url: string) => Promise<string>, cacheControl = BRIEFLY) {
   const app: FastifyInstance = Fastify()
   let catalog = {} as Catalog
-  holdAnswers(app, { catalog: () => catalog, heldMs: 1_000 }, () => nowMs)
+  holdAnswers(app, { catalog: () => catalog, heldMs: 1_000 }, () => nowMs, () => 0)
   tagAnswers(app)
   app.get('/*', async ({ url }, reply) => {
     reply.header('cache-control', cacheControl)
