@@ -111,6 +111,14 @@ export function asOf<Outage extends StoredOutage> (outage: Outage, state: Outage
   }
 }
 
+/**
+ * When something was last told of an outage: entries are dated by what they are about, which a reader who goes by the
+ * time of the last change would miss.
+ */
+export function updatedAt (detectedAt: Date, events: readonly { at: Date, toldAt: Date | null }[]): Date {
+  return events.map(({ at, toldAt }) => toldAt !== null && toldAt > at ? toldAt : at).reduce((last, each) => each > last ? each : last, detectedAt)
+}
+
 /** An entry of the timeline. */
 export function tellEvent ({ id, at: instant, type, state, actor, text, reading }: {
   id: string, at: Date, type: EventType, state: OutageState, actor: Actor, text: string, reading: Reading & { networks?: number | null } | null

@@ -182,13 +182,13 @@ export async function readRetrospective ({ orm }: Db, serviceId: number, from: D
 export async function withdrawOutage ({ orm }: Db, { serviceId, id }: Outage, at: Date, actor: Actor, text: string): Promise<boolean> {
   const withdrawn = await orm.update(outages).set({ state: 'dismissed', dismissedAt: at, withdrawn: true })
     .where(and(eq(outages.serviceId, serviceId), eq(outages.id, id), sql`${outages.state} <> 'dismissed'`)).returning({ id: outages.id })
-  if (withdrawn.length > 0) await insertEvent({ orm }, { serviceId, outageId: id, at, type: 'dismissed', state: 'dismissed', actor, text })
+  if (withdrawn.length > 0) await insertEvent({ orm }, { serviceId, outageId: id, at, type: 'dismissed', state: 'dismissed', actor, text }, at)
   return withdrawn.length > 0
 }
 
-/** Adds one entry that is not the detector's to an outage's timeline. */
-export async function insertEvent ({ orm }: Pick<Db, 'orm'>, entry: Omit<OutageEvent, 'id' | 'reading'>): Promise<void> {
-  await orm.insert(outageEvents).values({ ...entry, id: uuid7({ msecs: entry.at.getTime() }), reading: null })
+/** Adds one entry that is not the detector's to an outage's timeline; `toldAt`: now, which may be after the instant it is dated by. */
+export async function insertEvent ({ orm }: Pick<Db, 'orm'>, entry: Omit<OutageEvent, 'id' | 'reading' | 'toldAt'>, toldAt: Date): Promise<void> {
+  await orm.insert(outageEvents).values({ ...entry, id: uuid7({ msecs: entry.at.getTime() }), reading: null, toldAt })
 }
 
 /** A service's live outages that were open at `since` (ms) or later, ascending by detection. */

@@ -155,7 +155,8 @@ export const outageEvents = pgTable('outage_events', {
   state: text('state').$type<OutageState>().notNull(),
   actor: text('actor').$type<Actor>().notNull(),
   text: text('text').notNull(),
-  reading: json('reading').$type<Reading & { networks?: number }>()
+  reading: json('reading').$type<Reading & { networks?: number }>(),
+  toldAt: instant('told_at')
 })
 
 export const tokens = pgTable('tokens', {

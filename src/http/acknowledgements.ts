@@ -91,7 +91,7 @@ export const acknowledgements: Routes<{ db: Database, catalog: () => Catalog, cl
           state: outage.state,
           actor: 'vendor',
           text: `${body.source} acknowledged it${body.text === undefined ? '' : `: "${body.text}"`} (recorded by a moderator).`
-        })
+        }, now)
       }
       const described = describe(row, body.service)
       await recordAudit(tx, { actor, action: 'acknowledgement.create', target: `acknowledgement/${row.id}`, after: described }, now)

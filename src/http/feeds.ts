@@ -1,5 +1,6 @@
 // Outages as Atom feeds (RFC 4287).
 import { z } from 'zod'
+import { updatedAt } from '../core/telling.ts'
 import type { Db } from '../db/client.ts'
 import { readEventsOfAll, readOutages, type Outage, type OutageEvent } from '../db/outages.ts'
 import type { Catalog, Service } from '../db/services.ts'
@@ -29,7 +30,7 @@ export const feeds: Routes<{ db: Db, catalog: () => Catalog, publicUrl?: string 
     const events = await readEventsOfAll(db, rows)
     const path = `/feeds/${service?.slug ?? 'outages'}.atom`
     const entries = rows.map(row => ({ row, events: events.get(row.id)!, name: serviceOf(catalog(), row).name }))
-    const updated = Math.max(service?.liveSince?.getTime() ?? 0, ...entries.map(entry => updatedAt(entry).getTime()))
+    const updated = Math.max(service?.liveSince?.getTime() ?? 0, ...entries.map(entry => updatedAt(entry.row.detectedAt, entry.events).getTime()))
     return '<?xml version="1.0" encoding="utf-8"?>\n<feed xmlns="http://www.w3.org/2005/Atom">\n' +
       `<id>${escapeXml(base + path)}</id>\n` +
       `<title>${escapeXml(service === undefined ? 'Outages that people report' : `Outages of ${service.name} that people report`)}</title>\n` +
@@ -55,16 +56,12 @@ export const feeds: Routes<{ db: Db, catalog: () => Catalog, publicUrl?: string 
 
 interface Entry { row: Outage, events: readonly OutageEvent[], name: string }
 
-function updatedAt ({ row, events }: Entry): Date {
-  return events.at(-1)?.at ?? row.detectedAt
-}
-
 function writeEntry (entry: Entry, base: string): string {
   const { row, events, name } = entry
   const url = `${base}/v1/outages/${row.id}`
   // The outage's own id and not its address, which changes with the site's name (RFC 4287, 4.2.6).
   return `<entry>\n<id>urn:uuid:${row.id}</id>\n<title>${escapeXml(TITLES[row.state](name))}</title>\n` +
-    `<published>${at(row.detectedAt)}</published>\n<updated>${at(updatedAt(entry))}</updated>\n` +
+    `<published>${at(row.detectedAt)}</published>\n<updated>${at(updatedAt(row.detectedAt, events))}</updated>\n` +
     `<link rel="alternate" type="application/json" href="${escapeXml(url)}"/>\n<category term="${row.state}"/>\n` +
     `<content type="text">${escapeXml(events.map(({ at: instant, text }) => `${at(instant)} ${text}`).join('\n'))}</content>\n</entry>\n`
 }

@@ -202,7 +202,7 @@ export const moderation: Routes<{ db: Database, catalog: () => Catalog, clock: C
     await recountAll(tx)
     const restored = await restoreOutages(tx, before.keptOutages as string[])
     for (const { serviceId, id: outageId, state } of restored) {
-      await insertEvent(tx, { serviceId, outageId, at: now, type: 'updated', state, actor: 'moderator', text: 'A moderator took back an earlier decision on reports; this stands as it did before.' })
+      await insertEvent(tx, { serviceId, outageId, at: now, type: 'updated', state, actor: 'moderator', text: 'A moderator took back an earlier decision on reports; this stands as it did before.' }, now)
     }
     for (const [serviceId, [first]] of minutesOf(rows)) await requestRejudge(tx, serviceId, now, first)
     const after = describeAction({ ...before, revertedAt: now })

@@ -63,7 +63,7 @@ export const rulings: Routes<{ db: Database, catalog: () => Catalog, clock: Cloc
       const { figures } = openByWord(scope, onsetAt, minute)
       await upsertOutage(tx, serviceId, id, figures, [], false)
       const opened = (await findOutage(tx, id))!
-      await note(tx, opened, 'confirmed', new Date(figures.confirmedAt!), `A moderator recorded this outage: ${body.reason}`)
+      await note(tx, opened, 'confirmed', new Date(figures.confirmedAt!), `A moderator recorded this outage: ${body.reason}`, now)
       await recordAudit(tx, { actor, action: 'outage.open', target: `outage/${id}`, after: tellOutageRef(opened, body.service), reason: body.reason }, now)
       await announce(tx, [newsOf(opened, 'outage.confirmed', new Date(figures.confirmedAt!))])
       return opened
@@ -78,7 +78,7 @@ export const rulings: Routes<{ db: Database, catalog: () => Catalog, clock: Cloc
       const { row, minute } = await hold(tx, id, word, row => from.includes(row.state) ? undefined : otherwise)
       const at = minute ?? clock.now()
       const after = await updateOutage(tx, row, { state: to, [column]: at })
-      await note(tx, after, to as EventType, at, `A moderator ${done} this: ${reason}`)
+      await note(tx, after, to as EventType, at, `A moderator ${done} this: ${reason}`, clock.now())
       await recordAudit(tx, {
         actor, action: `outage.${word}`, target: `outage/${id}`, before: tellOutageRef(row, slugOf(row)), after: tellOutageRef(after, slugOf(row)), reason
       }, clock.now())
@@ -107,8 +107,8 @@ export const rulings: Routes<{ db: Database, catalog: () => Catalog, clock: Cloc
     const now = clock.now()
     const at = minute ?? now
     const after = await updateOutage(tx, row, { state: 'dismissed', dismissedAt: at, mergedInto: into })
-    await note(tx, after, 'merged', at, `A moderator merged this into the outage of ${other.onsetAt.toISOString().slice(0, 16)}Z: ${reason}`)
-    await note(tx, other, 'merged', now, `A moderator merged the outage of ${row.onsetAt.toISOString().slice(0, 16)}Z into this: ${reason}`)
+    await note(tx, after, 'merged', at, `A moderator merged this into the outage of ${other.onsetAt.toISOString().slice(0, 16)}Z: ${reason}`, now)
+    await note(tx, other, 'merged', now, `A moderator merged the outage of ${row.onsetAt.toISOString().slice(0, 16)}Z into this: ${reason}`, now)
     await recordAudit(tx, { actor, action: 'outage.merge', target: `outage/${id}`, before: tellOutageRef(row, slugOf(row)), after: { ...tellOutageRef(after, slugOf(row)), into }, reason }, now)
     await announce(tx, [newsOf(after, 'outage.dismissed', at), newsOf(other, 'outage.updated', now)])
     return after
@@ -118,7 +118,7 @@ export const rulings: Routes<{ db: Database, catalog: () => Catalog, clock: Cloc
     config, schema: { summary: 'Add a word to the timeline', params: OutagePath, body: WordBody, response: { 200: Outage } }
   }, async ({ params: { id }, body: { reason }, actor }) => tell(await transact(db, async tx => {
     const row = existing(await findOutage(tx, id))
-    await note(tx, row, 'annotated', clock.now(), `A moderator notes: ${reason}`)
+    await note(tx, row, 'annotated', clock.now(), `A moderator notes: ${reason}`, clock.now())
     await recordAudit(tx, { actor, action: 'outage.annotate', target: `outage/${id}`, reason }, clock.now())
     await announce(tx, [newsOf(row, 'outage.updated', clock.now())])
     return row
@@ -149,8 +149,8 @@ function newsOf ({ serviceId, id }: OutageRow, type: NewsType, at: Date): Change
   return { type, serviceId, outageId: id, at }
 }
 
-async function note (tx: Db, { serviceId, id, state }: OutageRow, type: EventType, at: Date, text: string): Promise<void> {
-  await insertEvent(tx, { serviceId, outageId: id, at, type, state, actor: 'moderator', text })
+async function note (tx: Db, { serviceId, id, state }: OutageRow, type: EventType, at: Date, text: string, now: Date): Promise<void> {
+  await insertEvent(tx, { serviceId, outageId: id, at, type, state, actor: 'moderator', text }, now)
 }
 
 /** @throws Fault `invalid`, naming every member that is wrong */

@@ -1,6 +1,7 @@
 // What people report, in the form of Statuspage v2, so that clients of vendors' pages read ours unchanged.
 // Its fields are those that real pages have; it knows no "unknown", so a component's description says when we know too little.
 import { z } from 'zod'
+import { updatedAt } from '../core/telling.ts'
 import { OPEN_OUTAGE_STATES, type OutageState } from '../core/vocabulary.ts'
 import type { Db } from '../db/client.ts'
 import { readEventsOfAll, readOutages, type Outage, type OutageEvent } from '../db/outages.ts'
@@ -174,7 +175,7 @@ function describeIncident (
     body: event.text,
     incident_id: row.id,
     created_at: inMilliseconds(event.at),
-    updated_at: inMilliseconds(event.at),
+    updated_at: inMilliseconds(event.toldAt ?? event.at),
     display_at: inMilliseconds(event.at),
     affected_components: [{ code: component.id, name: component.name, old_status: statusAfter(events[index - 1]), new_status: statusAfter(event) }],
     deliver_notifications: false,
@@ -186,7 +187,7 @@ function describeIncident (
     name: TITLES[row.state](service.name),
     status: INCIDENT_STATUSES[row.state],
     created_at: inMilliseconds(row.detectedAt),
-    updated_at: inMilliseconds(events.at(-1)?.at ?? row.detectedAt),
+    updated_at: inMilliseconds(updatedAt(row.detectedAt, events)),
     monitoring_at: row.recoveringAt === null ? null : inMilliseconds(row.recoveringAt),
     resolved_at: row.resolvedAt === null ? null : inMilliseconds(row.resolvedAt),
     impact,

@@ -57,7 +57,7 @@ async function tieIncidents (tx: Db, incidents: readonly VendorIncident[], urls:
         state: outage.state,
         actor: 'vendor',
         text: `${sourceName(urls.get(sourceId)!)} acknowledged it: ${quote(incident.title, incident.firstText)}.`
-      })
+      }, now)
       changes.push({ type: 'outage.acknowledged', serviceId, outageId: outage.id, at: now })
     }
   }
@@ -93,7 +93,7 @@ async function settleDisputes (tx: Db, incidents: readonly VendorIncident[], wat
       changes.push({ type: 'outage.updated', serviceId, outageId, at: now })
       continue
     }
-    await insertEvent(tx, { serviceId, outageId, at: new Date(since), type: 'disputed', state, actor: 'vendor', text: disputeWords(standing.source!, outage, incidents) })
+    await insertEvent(tx, { serviceId, outageId, at: new Date(since), type: 'disputed', state, actor: 'vendor', text: disputeWords(standing.source!, outage, incidents) }, now)
     changes.push({ type: 'outage.disputed', serviceId, outageId, at: now })
   }
   return changes

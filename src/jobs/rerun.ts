@@ -147,7 +147,7 @@ export async function tellAgain (tx: Db, serviceId: number, { since, judged, che
       await insertOutageEvents(tx, serviceId, id, transitions, networks)
       changes.push(...changesOf(serviceId, id, transitions))
     } else {
-      await insertEvent(tx, { serviceId, outageId: id, at, type: 'updated', state: figures.state, actor: 'moderator', text: UPDATED })
+      await insertEvent(tx, { serviceId, outageId: id, at, type: 'updated', state: figures.state, actor: 'moderator', text: UPDATED }, at)
       changes.push({ type: 'outage.updated', serviceId, outageId: id, at })
     }
   }

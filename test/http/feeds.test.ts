@@ -108,6 +108,8 @@ t.test('what is over is resolved there, what was dismissed is not shown', async 
   const say = async (id: string, word: string) => fresh.ask(`/v1/admin/outages/${id}/${word}`, { method: 'POST', headers: { authorization: `Bearer ${token}` }, payload: { reason: 'a rehearsal' } })
   const [facetime, imessage] = (await fresh.ask('/v1/outages')).body.items
   t.equal((await say(facetime.id, 'dismiss')).status, 200)
+  const [updated] = all((await fresh.ask('/feeds/facetime.atom')).text, 'updated')
+  t.equal(updated, fresh.now.toISOString().replace('.000Z', 'Z'), 'what is dated by the minutes judged is new to a feed\'s reader all the same')
   t.equal((await say(imessage.id, 'resolve')).status, 200)
   const incidents = (await fresh.ask('/statuspage/api/v2/incidents.json')).body.incidents
   t.match(incidents, [{ id: imessage.id, status: 'resolved', resolved_at: String }])
