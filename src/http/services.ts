@@ -122,14 +122,15 @@ async function readSummaries (db: Db, catalog: Catalog, speaking: ReadonlySet<nu
   const now = clock.now()
   const end = floorTo(now.getTime(), MINUTE_MS) + MINUTE_MS
   const start = end - WINDOW_MINUTES * MINUTE_MS
+  const opening = readOpenOutages(db)
   const [tallies, baselines, watched, open, lastEnds, judgedUntil, officialOf] = await Promise.all([
     readServiceTallies(db, start, end),
     readServiceBaselines(db, floorTo(start, HOUR_MS) - HOUR_MS, end),
     readWatched(db, start, end),
-    readOpenOutages(db),
+    opening,
     readLastEnds(db),
     findJudgedUntil(db),
-    readOfficial(db, clock)
+    readOfficial(db, opening, clock)
   ])
   return [...catalog.services.values()].map(service => {
     const rows = baselines.filter(({ serviceId }) => serviceId === service.id)
@@ -171,11 +172,13 @@ async function readSummaries (db: Db, catalog: Catalog, speaking: ReadonlySet<nu
 }
 
 /** What the vendors say, by service; of one without a page that is read, what a moderator recorded of its open outage. */
-async function readOfficial (db: Db, clock: Clock): Promise<(serviceId: number, open: Outage | undefined) => OfficialStanding> {
+async function readOfficial (
+  db: Db, opening: Promise<Outage[]>, clock: Clock
+): Promise<(serviceId: number, open: Outage | undefined) => OfficialStanding> {
   const now = clock.now()
   const sources = await readWatchedSources(db)
   const incidents = sources.size === 0 ? [] : await readVendorIncidents(db, new Date(now.getTime() - OFFICIAL_KEPT_MS))
-  const recorded = await readFirstAcknowledgements(db, await readOpenOutages(db))
+  const recorded = await readFirstAcknowledgements(db, await opening)
   return (serviceId, open) => {
     const own = sources.get(serviceId)
     if (own !== undefined) return standOfficially(own, incidents.filter(incident => incident.serviceId === serviceId), officialFreshMs(clock.speed), now)
