@@ -13,6 +13,9 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const TAP = join(ROOT, 'node_modules/tap/dist/esm/run.mjs')
 const LOCK = join(ROOT, '.tap/running')
 const TURN_WITHIN_MS = 600_000
+/** Of one failure so many lines are told once more, and so many of all. */
+const FAILURE_LINES = 30
+const FAILURES_LINES_MAX = 200
 
 /** tap clears `.tap` when it starts, so two runs in one checkout take turns. */
 async function takeTurn () {
@@ -71,6 +74,20 @@ async function runTap (env, file) {
   return { code, text: isPlain ? Buffer.concat(printed).toString() : await readFile(file, 'utf8').catch(() => '') }
 }
 
+/** Every test that failed, with what it says of itself: at the end, where a long log is looked at first. */
+function listFailures (text) {
+  const lines = text.split('\n')
+  const failures = []
+  for (const [at, line] of lines.entries()) {
+    const [, indent] = /^( *)not ok \d+(?!.* # (?:SKIP|TODO))/i.exec(line) ?? []
+    if (indent === undefined) continue
+    const detail = lines.slice(at + 1, at + 1 + FAILURE_LINES)
+    const end = detail[0]?.trim() === '---' ? detail.findIndex(each => each.trim() === '...') + 1 || FAILURE_LINES : 0
+    failures.push(line, ...detail.slice(0, end))
+  }
+  return failures.slice(0, FAILURES_LINES_MAX)
+}
+
 /**
  * Counts the tests: what stands directly in a file, with everything nested in it as one. A file that failed without
  * a failing test in it (it did not load, or ended early) counts as one that failed.
@@ -114,6 +131,8 @@ try {
   const result = await runTap(cluster.env, join(folder, 'results.tap'))
   code = result.code
   count = countTests(result.text)
+  const failures = listFailures(result.text)
+  if (failures.length > 0) console.log(`\nWhat failed:\n${failures.join('\n')}\n`)
 } catch (error) {
   console.error(error.name === 'EmbeddedError' ? error.message : error)
 } finally {
