@@ -110,7 +110,7 @@ export async function openHttp (options: HttpOptions): Promise<FastifyInstance> 
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
     trustProxy: trustProxy.length === 0 ? false : trustProxies(trustProxy),
-    genReqId: () => randomUUID(),
+    genReqId: numberRequests(),
     // A line names its request by itself: a logger for each request would be made and hardly ever used.
     childLoggerFactory: log => log,
     requestTimeout: REQUEST_TIMEOUT_MS,
@@ -135,8 +135,9 @@ export async function openHttp (options: HttpOptions): Promise<FastifyInstance> 
   })
   noteRequests(app, meters)
   closeGently(app)
-  limitWaiting(app)
-  limitStalling(app, () => performance.now())
+  const monotonic = () => performance.now()
+  limitWaiting(app, monotonic)
+  limitStalling(app, monotonic)
   const routes: { method: string, url: string }[] = []
   app.addHook('onRoute', route => {
     const { method, url } = route
@@ -213,7 +214,7 @@ export async function openHttp (options: HttpOptions): Promise<FastifyInstance> 
       await app.register(live, { ...options, onStreams: meters.onStreams, prefix: '/v1' })
     })
     await app.register(async app => {
-      holdAnswers(app, options, () => performance.now(), () => changeCount)
+      holdAnswers(app, options, monotonic, () => changeCount)
       tagAnswers(app)
       await app.register(async app => {
         await app.register(services, options)
@@ -268,6 +269,13 @@ function noteRequests (app: FastifyInstance, { onAnswered }: HttpMeters): void {
     request.log[level]({ method, route: route ?? null, status, ms: Math.round(elapsedTime), request_id: request.id }, 'request')
     done()
   })
+}
+
+/** Names for requests, in a UUID's form: random of each start, and counted from there, which is cheaper than random each. */
+function numberRequests (): () => string {
+  const start = randomUUID().slice(0, -12)
+  let count = 0
+  return () => start + (++count).toString(16).padStart(12, '0')
 }
 
 /** Once it closes, every answer ends its connection: a client that keeps one alive would hold up the end for a minute. */
