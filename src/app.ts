@@ -30,7 +30,7 @@ import { openDeliverer } from './jobs/deliver.ts'
 import { openOutgoing } from './jobs/outgoing.ts'
 import { prune } from './jobs/prune.ts'
 import { previewRerun } from './jobs/rerun.ts'
-import { openMetrics } from './metrics.ts'
+import { expose, openMetrics, type Metrics } from './metrics.ts'
 import { openRedis } from './redis.ts'
 
 /** How often the catalog and the blocks are read again, and idle voices are forgotten, ms. */
@@ -71,6 +71,8 @@ export interface AppOptions {
   live?: HttpOptions['live']
   /** False lets the jobs run only when they are called: in tests, and beside a worker that has them. */
   ticking?: boolean
+  /** Which of several workers this is, and what all of them measure, as Prometheus reads it. */
+  worker?: { number: number, exposeAll: () => Promise<string> } | undefined
 }
 
 /** A running app; it listens when `http` is told to. */
@@ -78,6 +80,7 @@ export interface App {
   http: FastifyInstance
   jobs: Jobs
   database: Database
+  measure: Metrics['measure']
   /** Answers what is in flight, commits what was accepted, stops the jobs and lets go of the database. */
   close: () => Promise<void>
 }
@@ -138,7 +141,8 @@ export async function openApp (options: AppOptions): Promise<App> {
     queueMax,
     readFigures: () => readFigures(watching),
     clock,
-    monotonic
+    monotonic,
+    worker: options.worker?.number
   })
   const writer = openWriter({
     insert: batch => retryConflicts(() => insertReports(ingest, batch, clock.speed, clock.now())),
@@ -188,7 +192,7 @@ export async function openApp (options: AppOptions): Promise<App> {
     previewRerun: (tx, service, fromMinute) => previewRerun(tx, service, fromMinute, Date.parse(retentionStart(retentionDays, clock.now()))),
     unreadiness: () => readUnreadiness(ingest, { full: writer.depth() >= queueMax, stopping }),
     meters: metrics.http,
-    metrics: metrics.tell,
+    metrics: options.worker?.exposeAll ?? (async () => expose([await metrics.measure(true)])),
     logger,
     trustProxy: options.trustProxy,
     limits: options.limits,
@@ -202,6 +206,7 @@ export async function openApp (options: AppOptions): Promise<App> {
     http,
     jobs,
     database,
+    measure: metrics.measure,
     async close () {
       stopping = true
       await http.close()

@@ -1,6 +1,6 @@
 // What the service counts and measures of itself, told as Prometheus reads it. Nothing here names a person, an address or
 // anything that a client made up: every label has a fixed set of values. Who counts, counts through the callbacks below.
-import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client'
+import { AggregatorRegistry, collectDefaultMetrics, Counter, Gauge, Registry, type MetricObject } from 'prom-client'
 import { FAULT_CODES } from './core/faults.ts'
 import type { Clock } from './core/time.ts'
 import { SOURCE_FORMATS } from './core/vocabulary.ts'
@@ -36,7 +36,12 @@ interface MetricsOptions {
   readFigures: () => Promise<Figures>
   clock: Clock
   monotonic: () => number
+  /** Which of several workers this is: what it counts carries its number. */
+  worker?: number | undefined
 }
+
+/** What one process measured, as it is handed to another. */
+export type Measured = MetricObject[][]
 
 /** The callbacks that count, and the text that tells. */
 export interface Metrics {
@@ -45,13 +50,18 @@ export interface Metrics {
   onFlushed: (flush: Flush) => void
   onAttempt: (result: typeof ATTEMPT_RESULTS[number]) => void
   bulk: BulkMeter
-  /** Prometheus' text format, 0.0.4; also without a database, then without what is read there. */
-  tell: () => Promise<string>
+  /** What is measured now; also without a database, then without what is read there. @param withTables false leaves that out: another tells it. */
+  measure: (withTables: boolean) => Promise<Measured>
 }
 
 /** Opens the meters of one app, in a registry of their own: several apps of a process do not add up. */
-export function openMetrics ({ pools, queueDepth, queueMax, readFigures, clock, monotonic }: MetricsOptions): Metrics {
+export function openMetrics ({ pools, queueDepth, queueMax, readFigures, clock, monotonic, worker }: MetricsOptions): Metrics {
   const registry = new Registry()
+  // Apart, since prom-client never stops watching the process: it must not keep an app that is closed.
+  const ofProcess = new Registry()
+  // The same whoever tells it, so it names no worker.
+  const ofTables = new Registry()
+  if (worker !== undefined) for (const own of [registry, ofProcess]) own.setDefaultLabels({ worker: String(worker) })
   const registers = [registry]
   const count = <Value extends string>(name: string, help: string, label: string, values: readonly Value[]) => {
     const counter = new Counter({ name, help, labelNames: [label], registers })
@@ -85,10 +95,8 @@ export function openMetrics ({ pools, queueDepth, queueMax, readFigures, clock, 
       }
     }
   })
-  const showFigures = gaugeFigures(registry, clock)
+  const showFigures = gaugeFigures(ofTables, clock)
   const readOnce = holdFor(FIGURES_HELD_MS, monotonic, () => readFigures().catch(() => undefined))
-  // Apart, since prom-client never stops watching the process: it must not keep an app that is closed.
-  const ofProcess = new Registry()
   collectDefaultMetrics({ register: ofProcess })
 
   return {
@@ -116,11 +124,19 @@ export function openMetrics ({ pools, queueDepth, queueMax, readFigures, clock, 
       countReports('counted', counted)
       countReports('duplicate', duplicate)
     },
-    async tell () {
-      showFigures(await readOnce())
-      return `${await registry.metrics()}${await ofProcess.metrics()}`
+    async measure (withTables) {
+      if (withTables) showFigures(await readOnce())
+      const told = withTables ? [registry, ofTables, ofProcess] : [registry, ofProcess]
+      return Promise.all(told.map(each => each.getMetricsAsJSON()))
     }
   }
+}
+
+/** What one process or several measured, as Prometheus reads it: text, 0.0.4. */
+export function expose (measured: readonly Measured[]): Promise<string> {
+  // Nothing is added up, since each series is of one worker: to leave some out, as the defaults do, would lose them.
+  const told = measured.flat().map(metrics => metrics.map(metric => ({ ...metric, aggregator: 'first' as const })))
+  return AggregatorRegistry.aggregate(told).metrics()
 }
 
 function gaugeOf (registry: Registry, name: string, help: string, read: () => number): void {

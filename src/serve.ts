@@ -1,6 +1,6 @@
 import closeWithGrace from 'close-with-grace'
 import type { Logger } from 'pino'
-import { openApp } from './app.ts'
+import { openApp, type App, type AppOptions } from './app.ts'
 import type { Config } from './config.ts'
 import type { Provided } from './database.ts'
 
@@ -11,6 +11,7 @@ export const CLOSE_MS = 10_000
 export interface Serving {
   /** `http://host:port` */
   address: string
+  measure: App['measure']
   /** Ends the process as a signal does; nothing when it is ending already. */
   end: () => void
 }
@@ -19,15 +20,15 @@ export interface Serving {
  * Opens the app in this process and listens, until a signal or `end`: then it finishes what is in flight, lets go of the
  * database and exits with 0.
  * @param database without an owner where it was prepared before.
- * @param share what differs for one of several: whether the jobs run here, and how long the end may take, ms.
+ * @param share what differs for one of several: which it is, whether the jobs run here, and how long the end may take, ms.
  * @throws Error when the app cannot be opened, or nobody can listen there; nothing is left open then.
  */
 export async function serveHere (
   config: Config, database: Omit<Provided, 'owner'> & { owner: Provided['owner'] | undefined }, log: Logger,
-  share: { hasJobs: boolean, closeMs: number } = { hasJobs: true, closeMs: CLOSE_MS }
+  share: { worker?: AppOptions['worker'], hasJobs: boolean, closeMs: number } = { hasJobs: true, closeMs: CLOSE_MS }
 ): Promise<Serving> {
   const { connection, owner, stop } = database
-  const app = await openApp({ ...config, connection, owner, clock: { now: () => new Date(), speed: 1 }, logger: log, ticking: share.hasJobs })
+  const app = await openApp({ ...config, connection, owner, clock: { now: () => new Date(), speed: 1 }, logger: log, ticking: share.hasJobs, worker: share.worker })
     .catch(async (error: unknown) => {
       await stop()
       throw error
@@ -37,7 +38,7 @@ export async function serveHere (
     await stop()
   })
   try {
-    return { address: await app.http.listen({ host: config.host, port: config.port }), end: signals.end }
+    return { address: await app.http.listen({ host: config.host, port: config.port }), measure: app.measure, end: signals.end }
   } catch (error) {
     signals.uninstall()
     await app.close()

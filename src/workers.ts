@@ -1,33 +1,19 @@
-// Several processes that take reports on one port: who starts them, takes another for one that ended, and ends them all.
-// What each of them does stands in serve.ts; what they share, in the database and in Redis.
-import cluster, { type Worker } from 'node:cluster'
+// Several processes that take reports on one port: what the first does, and what each worker does as it is told by it.
+// How the first keeps their places filled stands in crew.ts; what they share, in the database and in Redis.
+import cluster from 'node:cluster'
 import { once } from 'node:events'
 import { createServer, type AddressInfo } from 'node:net'
-import { setTimeout as delay } from 'node:timers/promises'
-import type { Logger } from 'pino'
 import { prepareService } from './app.ts'
 import type { Config } from './config.ts'
+import { openCrew, type Order, type Said, type Told } from './crew.ts'
 import { provideDatabase } from './database.ts'
-import type { Connection } from './db/client.ts'
 import { openLog } from './log.ts'
-import { cannotListen, CLOSE_MS, endGracefully, serveHere } from './serve.ts'
+import { cannotListen, CLOSE_MS, endGracefully, serveHere, type Serving } from './serve.ts'
 
 /** The workers' end comes that much before ours, so that theirs is the last word about what was in flight, ms. */
 const CLOSE_EARLIER_MS = 1_000
-/** Another takes the place of one that ended after this; each further one after twice as long, up to the most, ms. */
-const RESTART_AFTER_MS = 100
-const RESTART_AFTER_MAX_MS = 10_000
-/** Of one that had lived that long the next follows soon again, ms. */
-const STEADY_MS = 60_000
-
 /** Whether this process was started as one of several. */
 export const isWorker = cluster.isWorker
-
-/** What a worker asks for when it can hear, and is told. */
-interface Order { number: number, connection: Connection, port: number, hasJobs: boolean }
-
-/** What a worker says: first that it can hear, which what is sent earlier would be lost on; then where it listens. */
-type Said = 'hears' | { address: string }
 
 /**
  * Starts WORKERS processes on one port and one database, which this one prepares and alone knows the owner of; `ready` is
@@ -60,20 +46,49 @@ export async function serveWithWorkers (config: Config): Promise<void> {
 export async function serveAsWorker (config: Config): Promise<void> {
   // Until it serves nothing is in flight.
   let end = (): void => { process.exit(0) }
+  let measure: Serving['measure'] = async () => []
+  const measureFor = ({ gathering, withTables }: { gathering: number, withTables: boolean }) => {
+    // Without an answer the first process tells what the others measure.
+    measure(withTables).then(measured => say({ gathering, measured }), () => {})
+  }
+  const { exposeAll, hear } = askForMeasures()
   const { number, connection, port, hasJobs } = await new Promise<Order>(resolve => {
-    process.on('message', (message: Order | 'end') => { message === 'end' ? end() : resolve(message) })
+    process.on('message', (told: Told) => {
+      if (told === 'end') end()
+      else if (told === 'ping') say('pong')
+      else if ('order' in told) resolve(told.order)
+      else if ('text' in told) hear(told)
+      else measureFor(told)
+    })
     say('hears')
   })
   const log = openLog(config.logLevel, 1).child({ worker: number })
   const database = { connection, owner: undefined, stop: async () => {} }
   try {
-    const serving = await serveHere({ ...config, port }, database, log, { hasJobs, closeMs: CLOSE_MS - CLOSE_EARLIER_MS })
+    const serving = await serveHere({ ...config, port }, database, log, { worker: { number, exposeAll }, hasJobs, closeMs: CLOSE_MS - CLOSE_EARLIER_MS })
     end = serving.end
+    measure = serving.measure
     say({ address: serving.address })
   } catch (error) {
     // The channel to the first process would keep this one.
     process.stderr.write(`${(error as Error).message}\n`)
     process.exit(1)
+  }
+}
+
+/** Asks the first process, which alone can ask all, for what all of them measure. */
+function askForMeasures (): { exposeAll: () => Promise<string>, hear: (answer: { asked: number, text: string }) => void } {
+  const waiting = new Map<number, (text: string) => void>()
+  let last = 0
+  return {
+    exposeAll: () => new Promise(resolve => {
+      waiting.set(++last, resolve)
+      say({ asked: last })
+    }),
+    hear ({ asked, text }) {
+      waiting.get(asked)?.(text)
+      waiting.delete(asked)
+    }
   }
 }
 
@@ -94,78 +109,4 @@ async function findPort ({ host, port }: Config): Promise<number> {
   server.close()
   await once(server, 'close')
   return found
-}
-
-interface Exit { code: number | null, signal: string | null }
-
-interface Started {
-  startedAt: number
-  worker: Worker
-  /** Its address; undefined when it ended before it listened. */
-  listening: Promise<string | undefined>
-  exited: Promise<Exit>
-}
-
-function start (order: Order): Started {
-  // Only the process that migrates needs to know the owner.
-  const worker = cluster.fork({ DATABASE_OWNER_URL: '' })
-  // What cannot be sent went to one that is gone, which its exit says.
-  worker.on('error', () => {})
-  const exited = new Promise<Exit>(resolve => { worker.once('exit', (code, signal) => { resolve({ code, signal }) }) })
-  const told = new Promise<string>(resolve => {
-    worker.on('message', (said: Said) => { said === 'hears' ? worker.send(order) : resolve(said.address) })
-  })
-  return { startedAt: performance.now(), worker, exited, listening: Promise.race([told, exited.then(() => undefined)]) }
-}
-
-/** Keeps each worker's place filled, until the end. */
-function openCrew (orderOf: (number: number) => Order, log: Logger): {
-  /** Starts the worker of a number; resolves to its address. @throws Error when it ended before it listened */
-  add: (number: number) => Promise<string>
-  /** Tells all to end; resolves when nobody is left. */
-  end: () => Promise<void>
-} {
-  const ending = new AbortController()
-  const working = new Map<number, Started>()
-  const kept: Promise<void>[] = []
-
-  async function keep (number: number, first: Started): Promise<void> {
-    let pauseMs = RESTART_AFTER_MS
-    let current = first
-    while (true) {
-      const how = await current.exited
-      working.delete(number)
-      if (ending.signal.aborted) return
-      if (performance.now() - current.startedAt > STEADY_MS) pauseMs = RESTART_AFTER_MS
-      log.warn({ worker: number, ...how, pause_ms: pauseMs }, 'a worker ended; another takes its place')
-      await delay(pauseMs, undefined, { signal: ending.signal }).catch(() => {})
-      if (ending.signal.aborted) return
-      pauseMs = Math.min(2 * pauseMs, RESTART_AFTER_MAX_MS)
-      current = begin(number)
-      const address = await current.listening
-      if (address !== undefined) log.info({ worker: number }, 'the new worker takes reports')
-    }
-  }
-
-  function begin (number: number): Started {
-    const started = start(orderOf(number))
-    working.set(number, started)
-    return started
-  }
-
-  return {
-    async add (number) {
-      const started = begin(number)
-      const address = await started.listening
-      if (address === undefined) throw new Error('A worker ended before it took reports: what it said stands above.')
-      kept.push(keep(number, started))
-      return address
-    },
-    async end () {
-      ending.abort()
-      const left = [...working.values()]
-      for (const { worker } of left) if (worker.isConnected()) worker.send('end')
-      await Promise.all([...kept, ...left.map(({ exited }) => exited)])
-    }
-  }
 }

@@ -4,11 +4,18 @@ import { createServer, type AddressInfo } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import { createDatabase, makeStateFolder } from '../database.ts'
+import { readExposition, type Exposition } from '../exposition.ts'
 import { NO_REDIS, startRedis } from '../redis.ts'
 import { ask, audit, embeddedIn, eventually, findLeader, isGone, readPostmasterPid, readWorkers, startLoad, startService } from './processes.ts'
 
 const PEOPLE = 24
 const UNHARMED = { missing: [], double: [], uneven: [], untrue: [] }
+
+async function scrape (address: string): Promise<Exposition> {
+  // A connection that is handed to one that hangs gets no answer: the next is another's.
+  const response = await fetch(`${address}/metrics`, { headers: { connection: 'close' }, signal: AbortSignal.timeout(5_000) })
+  return readExposition(await response.text())
+}
 
 t.test('workers share the port, the embedded database, limits and voices; one has the jobs; killing the first ends all', { skip: NO_REDIS }, async t => {
   const redis = await startRedis(t)
@@ -34,6 +41,14 @@ t.test('workers share the port, the embedded database, limits and voices; one ha
     return found.length === 8 ? found : undefined
   }, 'every request is in the log')
   t.strictSame(new Set(lines.map(({ worker }) => worker)), new Set([1, 2]), 'both took some')
+
+  const exposed = await scrape(service.address)
+  for (const disposition of ['counted', 'quarantined']) {
+    const taken = ['1', '2'].map(worker => exposed.value('groundswell_reports_total', { worker, disposition }) ?? 0)
+    t.equal(taken[0]! + taken[1]!, 3, `${disposition}: each worker tells what it took, whoever is asked`)
+  }
+  t.ok(exposed.value('process_start_time_seconds', { worker: '2' }), 'and how its process fares')
+  t.equal(exposed.value('groundswell_database_up'), 1, 'what stands in the tables is told once')
 
   const { connection } = embeddedIn(dataDir)
   await eventually(() => findLeader(connection), 'one of them leads')
@@ -81,6 +96,19 @@ t.test('killing workers under load loses and doubles nothing, others take their 
   t.strictSame(rows, [{ reports: acknowledged + more.acknowledged.size }])
   again.kill('SIGTERM')
   t.strictSame(await again.exited, { code: 0, signal: null })
+})
+
+t.test('a worker that hangs is left out, and killed and replaced before long', { skip: NO_REDIS }, async t => {
+  const redis = await startRedis(t)
+  const { url } = await createDatabase(t, { migrated: false })
+  const service = await startService(t, { DATABASE_URL: url, REDIS_URL: redis.url, WORKERS: '2' })
+  const hung = (await readWorkers(service))[1]!
+  process.kill(hung, 'SIGSTOP')
+  const tellers = async () => new Set((await scrape(service.address)).samples.flatMap(({ labels: { worker } }) => worker ?? []))
+  t.equal((await eventually(tellers, 'the other answers')).size, 1)
+  await eventually(async () => isGone(hung) && (await readWorkers(service)).length === 2 ? true : undefined, 'another takes its place', 30_000)
+  await eventually(async () => (await tellers()).size === 2 ? true : undefined, 'both tell what they measure')
+  t.match(service.log.find(({ msg }) => msg === 'a worker does not answer, and is killed'), { worker: Number, seconds: 10 })
 })
 
 t.test('a start that cannot succeed ends at once', { skip: NO_REDIS }, async t => {
