@@ -22,11 +22,13 @@ export async function start (args, environment, portOf) {
     })
     child.once('exit', code => reject(new Error(`${args.join(' ').slice(0, 100)} ended with ${code}`)))
   })
+  const isAlive = () => child.exitCode === null && child.signalCode === null
   return {
     port,
     pid: child.pid,
+    isAlive,
     async stop () {
-      if (child.exitCode !== null) return
+      if (!isAlive()) return
       child.kill('SIGTERM')
       await once(child, 'exit')
     }
