@@ -2,7 +2,7 @@
 import type { OfficialStatus } from '../vocabulary.ts'
 import { readEpoch, readInstant } from './instants.ts'
 import {
-  closed, decode, describe, idOf, layReading, membersOf, namesOf, objectsOf, PageError, parseJson, textOf, NAME_MAX, TITLE_MAX,
+  closed, decode, describe, idOf, layReading, membersOf, namesOf, objectsOf, PageError, parseJson, requireSome, textOf, NAME_MAX, TITLE_MAX,
   type Incident, type Members, type PageReading, type Word
 } from './page.ts'
 
@@ -22,6 +22,7 @@ export function readApple (body: Uint8Array): PageReading {
   const page = membersOf(parseJson(json, EXPECTED))
   const listed = page?.['services']
   if (!Array.isArray(listed)) throw new PageError(EXPECTED, page === null ? 'another kind of JSON' : `"services" as ${describe(listed)}`)
+  requireSome(listed, service => textOf(service['serviceName'], NAME_MAX) !== '', '"services" with names')
   const services = objectsOf(listed)
   const incidents = services.flatMap(service => {
     const name = textOf(service['serviceName'], NAME_MAX)

@@ -1,7 +1,7 @@
 import type { OfficialStatus } from '../vocabulary.ts'
 import { readInstant } from './instants.ts'
 import {
-  closed, decode, describe, idOf, layReading, namesOf, objectsOf, ordered, PageError, parseJson, textOf, TITLE_MAX, urlOf,
+  closed, decode, describe, idOf, layReading, namesOf, objectsOf, ordered, PageError, parseJson, requireSome, textOf, TITLE_MAX, urlOf,
   type Incident, type Members, type PageReading, type Word
 } from './page.ts'
 
@@ -11,9 +11,8 @@ const EXPECTED = 'a list of Google Cloud incidents'
 export function readGoogleCloud (body: Uint8Array): PageReading {
   const page = parseJson(decode(body), EXPECTED)
   if (!Array.isArray(page)) throw new PageError(EXPECTED, describe(page))
-  const incidents = objectsOf(page)
-  if (page.length > 0 && !incidents.some(incident => 'external_desc' in incident || 'created' in incident)) throw new PageError(EXPECTED, 'a list of something else')
-  return layReading(incidents.flatMap(incident => readIncident(incident) ?? []), [], null)
+  requireSome(page, incident => 'external_desc' in incident || 'created' in incident, EXPECTED)
+  return layReading(objectsOf(page).flatMap(incident => readIncident(incident) ?? []), [], null)
 }
 
 /** How bad an update of a status is. A status we do not know, or none, admits at least something. */

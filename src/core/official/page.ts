@@ -63,6 +63,11 @@ export function objectsOf (value: unknown): Members[] {
   return Array.isArray(value) ? value.map(membersOf).filter(members => members !== null) : []
 }
 
+/** @throws PageError when a list has entries and none of them is `expected`: a page that we cannot read does not say that all is well. */
+export function requireSome (listed: readonly unknown[], isOne: (entry: Members) => boolean, expected: string): void {
+  if (listed.length > 0 && !objectsOf(listed).some(isOne)) throw new PageError(expected, 'a list of something else')
+}
+
 /** Bytes as UTF-8, without a byte order mark; what is not UTF-8 becomes U+FFFD. */
 export function decode (body: Uint8Array): string {
   return new TextDecoder().decode(body)

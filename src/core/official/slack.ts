@@ -1,7 +1,7 @@
 import type { OfficialStatus } from '../vocabulary.ts'
 import { readInstant } from './instants.ts'
 import {
-  closed, decode, describe, idOf, layReading, membersOf, namesOf, objectsOf, ordered, PageError, parseJson, textOf, TITLE_MAX, urlOf,
+  closed, decode, describe, idOf, layReading, membersOf, namesOf, objectsOf, ordered, PageError, parseJson, requireSome, textOf, TITLE_MAX, urlOf,
   type Incident, type Members, type PageReading, type Word
 } from './page.ts'
 
@@ -16,6 +16,7 @@ export function readSlack (body: Uint8Array): PageReading {
   if (page === null || !(Array.isArray(active) || (active === undefined && page['status'] === 'ok'))) {
     throw new PageError(EXPECTED, page === null ? 'another kind of JSON' : `"active_incidents" as ${describe(active)}`)
   }
+  requireSome(active ?? [], entry => idOf(entry['id']) !== null, '"active_incidents" with ids')
   return layReading(objectsOf(active).flatMap(entry => readIncident(entry) ?? []), [], readInstant(page['date_updated']))
 }
 

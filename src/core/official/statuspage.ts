@@ -3,7 +3,7 @@
 import type { OfficialStatus } from '../vocabulary.ts'
 import { readInstant } from './instants.ts'
 import {
-  closed, decode, describe, idOf, layReading, membersOf, namesOf, NAME_MAX, objectsOf, ordered, PageError, parseJson, textOf, TITLE_MAX, urlOf,
+  closed, decode, describe, idOf, layReading, membersOf, namesOf, NAME_MAX, objectsOf, ordered, PageError, parseJson, requireSome, textOf, TITLE_MAX, urlOf,
   type Incident, type Members, type PageReading, type Word
 } from './page.ts'
 
@@ -23,6 +23,8 @@ export function readStatuspage (body: Uint8Array): PageReading {
   if (page === null || (incidents === undefined && listed === undefined)) throw new PageError(EXPECTED, page === null ? 'another kind of JSON' : describe(page))
   if (incidents !== undefined && !Array.isArray(incidents)) throw new PageError('"incidents" to be a list', describe(incidents))
   if (listed !== undefined && !Array.isArray(listed)) throw new PageError('"components" to be a list', describe(listed))
+  requireSome(incidents ?? [], entry => idOf(entry['id']) !== null, '"incidents" with ids')
+  requireSome(listed ?? [], entry => textOf(entry['name'], NAME_MAX) !== '', '"components" with names')
   const about = membersOf(page['page'])
   const updatedAt = readInstant(about?.['updated_at'])
   const components = objectsOf(listed).filter(({ group }) => group !== true)

@@ -52,9 +52,9 @@ t.test('events of one message about one service are words of one incident', asyn
   t.strictSame(words.map(({ status }) => status), ['down', 'up'], 'and what is said twice is one')
 })
 
-t.test('one broken service or event is skipped, a page without services is refused', async t => {
+t.test('one broken service or event is skipped, a page without services, or with broken ones alone, is refused', async t => {
   const reading = readApple(json({ services: [null, 5, {}, { serviceName: 7, events: [event] }, { serviceName: 'Mail', events: 'x' }, { serviceName: 'iMessage', events: [null, {}, { ...event, messageId: null }, event] }] }))
   t.equal(only(reading).id, '1/iMessage')
   t.strictSame(reading.names, ['Mail', 'iMessage'])
-  for (const page of [{}, [], null, { services: null }, { services: 'x' }]) t.throws(() => readApple(json(page)), { name: 'PageError' })
+  for (const page of [{}, [], null, { services: null }, { services: 'x' }, { services: [null, { serviceName: 7 }] }]) t.throws(() => readApple(json(page)), { name: 'PageError' })
 })

@@ -32,8 +32,8 @@ t.test('a note of the incident\'s own second is its first word, and without any 
   t.strictSame(only(read({ services: 'x', url: 'ftp://x/', notes: 'x' })), { id: '1', title: 'x', url: null, affected: [], words: [{ publishedAt: Date.UTC(2026, 3, 9, 14), status: 'degraded', text: 'x' }] })
 })
 
-t.test('all is well is an empty list; another answer is refused', async t => {
+t.test('all is well is an empty list; another answer is refused, and so is one of broken entries alone', async t => {
   t.strictSame(readSlack(json({ status: 'ok', active_incidents: [], date_updated: '2018-09-07T18:34:15-07:00' })), { incidents: [], names: [], updatedAt: Date.UTC(2018, 8, 8, 1, 34, 15) })
   t.strictSame(readSlack(json({ status: 'ok' })).incidents, [])
-  for (const page of [{}, [], { status: 'active' }, { ok: true }, { status: 'ok', active_incidents: {} }]) t.throws(() => readSlack(json(page)), { name: 'PageError' })
+  for (const page of [{}, [], { status: 'active' }, { ok: true }, { status: 'ok', active_incidents: {} }, { status: 'active', active_incidents: [{}, 7] }]) t.throws(() => readSlack(json(page)), { name: 'PageError' })
 })

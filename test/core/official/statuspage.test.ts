@@ -81,8 +81,8 @@ t.test('an incident without updates is said when created, never at the start tha
   }
 })
 
-t.test('one broken entry is skipped, a broken list is refused', async t => {
+t.test('one broken entry is skipped, a broken list is refused, and so is one of broken entries alone', async t => {
   t.strictSame(ids({ incidents: [null, 7, 'x', [], {}, { id: {} }, { ...open, id: '' }, { ...open, incident_updates: 'x', created_at: undefined }, open] }), ['i'])
   t.strictSame(said(readStatuspage(json({ incidents: [{ ...open, incident_updates: [null, { body: 'no time' }, { display_at: 5 }, { display_at: at, body: 5, status: [] }] }] }))), [['i', [[at, 'degraded', '']]]])
-  for (const page of [{ incidents: 'x' }, { components: {} }, { incidents: null, components: [] }, { status: { indicator: 'none' } }]) t.throws(() => readStatuspage(json(page)), { name: 'PageError' })
+  for (const page of [{ incidents: 'x' }, { components: {} }, { incidents: null, components: [] }, { status: { indicator: 'none' } }, { incidents: [null, {}], components: [] }, { incidents: [], components: [{ id: 'c' }, 5] }]) t.throws(() => readStatuspage(json(page)), { name: 'PageError' })
 })
