@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto'
 import { FORMATS, PageError, type PageReading } from '../core/official/formats.ts'
 import { OFFICIAL_KEPT_MS } from '../core/official/standing.ts'
 import { newWords } from '../core/official/words.ts'
-import { HOUR_MS, MINUTE_MS, type Clock } from '../core/time.ts'
+import { DAY_MS, HOUR_MS, MINUTE_MS, type Clock } from '../core/time.ts'
 import { transact, type Database } from '../db/client.ts'
 import { insertWords, readKnownWords, readPagesToWatch, recordReading } from '../db/official.ts'
 import { readCatalog } from '../db/services.ts'
@@ -21,6 +21,8 @@ const JITTER = 0.1
 /** Pages that are read at the same time. */
 const PAGES_AT_ONCE = 4
 const ERROR_MAX = 300
+/** What a source may say in a day: words are never removed, and a page that makes up new ones at every reading would fill the disk. */
+const WORDS_PER_DAY_MAX = 10_000
 
 /** What reading pages works with; `random` gives numbers in [0, 1). */
 export interface SourcesOptions { database: Database, clock: Clock, call: Call, random: () => number }
@@ -104,7 +106,10 @@ async function store (
       const known = await readKnownWords(tx, serviceId, id, new Date(seenAt.getTime() - OFFICIAL_KEPT_MS))
       const time = { seenAt: seenAt.getTime(), lastReadAt: page.readAt?.getTime() ?? null, backdates }
       const { components } = services.get(serviceId)!
-      await insertWords(tx, serviceId, id, newWords(reading, known, { names, components }, time, digestOf))
+      const added = newWords(reading, known, { names, components }, time, digestOf)
+      const saidToday = known.filter(word => word.seenAt > time.seenAt - DAY_MS).length + added.length
+      if (saidToday > WORDS_PER_DAY_MAX) throw new PageError(`at most ${WORDS_PER_DAY_MAX} new words in a day`, String(saidToday))
+      await insertWords(tx, serviceId, id, added)
     }
     await recordReading(tx, page, { readAt: seenAt, ...tags, updatedAt: reading.updatedAt === null ? null : new Date(reading.updatedAt) })
   })

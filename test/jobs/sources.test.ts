@@ -94,6 +94,25 @@ t.test('a page with more words than one statement may hold is read like any othe
   t.strictSame(await app.database.query('select count(*)::integer from vendor_words'), [{ count: 5_600 }])
 })
 
+t.test('a page that makes up words without end is stale once it has said ten thousand in a day, and read again the day after', async t => {
+  const { app, vendor, source, pass } = await open(t)
+  const count = async () => (await app.database.query<{ count: number }>('select count(*)::integer from vendor_words'))[0]!.count
+  const sayAnew = (first: number) => {
+    const updates = Array.from({ length: 80 }, (_, i) => ({ ...investigating(-i), body: `Word ${first + i}.` }))
+    vendor.say(summaryPage(at(0), [], Array.from({ length: 70 }, (_, i) => incident(updates, { id: `inc${i}` }))))
+  }
+  sayAnew(0)
+  await pass(2)
+  sayAnew(1_000)
+  await pass(2)
+  t.match(await source(), { stale: true })
+  t.equal(await count(), 5_600, 'nothing of a reading too many is kept')
+  app.now = new Date(app.now.getTime() + 24 * HOUR_MS)
+  await pass(1)
+  t.match(await source(), { stale: false })
+  t.equal(await count(), 11_200)
+})
+
 t.test('a page that cannot be kept is stale and waits its turn, and the pages after it are read', async t => {
   const { app, vendor, source, pass } = await open(t)
   const other = await startVendor(t)
