@@ -22,9 +22,12 @@ export async function readComments (
   )).orderBy(desc(createdAt), desc(id)).limit(limit)
 }
 
-/** One comment, held until the transaction ends. */
+/** One comment by its id alone, held until the transaction ends. */
 export async function holdComment ({ orm }: Db, id: string): Promise<Comment | undefined> {
-  const [comment] = await orm.select().from(comments).where(eq(comments.id, id)).for('update')
+  // Whose it is first: a row is held where its service lies.
+  const [found] = await orm.select({ serviceId: comments.serviceId }).from(comments).where(eq(comments.id, id))
+  if (found === undefined) return undefined
+  const [comment] = await orm.select().from(comments).where(and(eq(comments.serviceId, found.serviceId), eq(comments.id, id))).for('update')
   return comment
 }
 

@@ -5,7 +5,7 @@ import { expandExpectation, flattenExpectation, mergeStretches, type FlatExpecta
 import { DAY_MS, floorTo, HOUR_MS, MINUTE_MS } from '../core/time.ts'
 import { LOCKS, retryConflicts, transactUnderLock, type Database, type Db } from './client.ts'
 import { readWatched } from './watched.ts'
-import { widen } from './windows.ts'
+import { instantOf, readMarks, widen, type Marks } from './windows.ts'
 
 /** Services whose baselines are in memory at once; one hour of one is up to 12 kB. */
 const SERVICES_PER_PIECE = 50
@@ -17,23 +17,26 @@ const iso = (at: number) => new Date(at).toISOString()
  * lock, since a recount of a copied minute renews its copies. @returns whether one was copied.
  */
 export async function copyHours (database: Database, before: number): Promise<boolean> {
-  return copyOldest(database, `select (select min(minute) from windows where minute >= hours_until) as oldest, hours_until as until,
-    $1::timestamptz as reach from compacted`, HOUR_MS, before, 'hours_until', COPY_HOURS)
+  return copyOldest(database, 'select min(minute) as oldest from windows where minute >= $1', HOUR_MS, () => before, 'hours_until', COPY_HOURS)
 }
 
 /** The same with hours, days and `windows_1d`: no day before all of its hours. */
 export async function copyDays (database: Database, before: number): Promise<boolean> {
-  return copyOldest(database, `select (select min(hour) from windows_1h where hour >= days_until) as oldest, days_until as until,
-    least($1, date_bin('1 day', nullif(hours_until, '-infinity'), '1970-01-01T00:00:00Z')) as reach from compacted where hours_until > '-infinity'`, DAY_MS, before, 'days_until', COPY_DAYS)
+  return copyOldest(database, 'select min(hour) as oldest from windows_1h where hour >= $1', DAY_MS,
+    marks => Math.min(before, floorTo(marks.hours_until, DAY_MS)), 'days_until', COPY_DAYS)
 }
 
-async function copyOldest (database: Database, find: string, pieceMs: number, before: number, mark: string, copy: string): Promise<boolean> {
+/** @param find the oldest that is not copied yet, from `$1` on. @param reachOf how far it may go (ms) by the marks as they are. */
+async function copyOldest (
+  database: Database, find: string, pieceMs: number, reachOf: (marks: Marks) => number, mark: 'hours_until' | 'days_until', copy: string
+): Promise<boolean> {
   return retryConflicts(() => transactUnderLock(database, LOCKS.rollup, async tx => {
-    const [row] = await tx.query<{ oldest: Date | null, until: Date | number, reach: Date }>(find, [iso(before)])
-    if (row === undefined || Number(row.until) >= row.reach.getTime()) return false
-    const reach = row.reach.getTime()
+    const marks = await readMarks(tx)
+    const reach = reachOf(marks)
+    if (marks[mark] >= reach) return false
+    const [row] = await tx.query<{ oldest: Date | null }>(find, [instantOf(marks[mark])])
     // What nobody reported in is passed over.
-    const from = row.oldest === null ? reach : Math.min(reach, floorTo(row.oldest.getTime(), pieceMs))
+    const from = row!.oldest === null ? reach : Math.min(reach, floorTo(row!.oldest.getTime(), pieceMs))
     if (from < reach) await tx.query(copy, [iso(from), iso(from + pieceMs)])
     await tx.query(`update compacted set ${mark} = $1`, [iso(Math.min(reach, from + pieceMs))])
     return from < reach
@@ -50,9 +53,9 @@ const COPY_DAYS = widen('windows_1h', 'hour', 'windows_1d', 'day', '$1::timestam
 export async function dropMinutes (database: Database, before: number): Promise<boolean> {
   return moveOldest(database, LOCKS.rollup, 'select min(minute) as oldest from windows', HOUR_MS, before, async (tx, from, to) => {
     const span = [iso(from), iso(to)]
-    const [held] = await tx.query<{ raw: boolean }>('select exists (select from reports where interval_at >= $1 and interval_at < $2) as raw', span)
-    const [marked] = await tx.query<{ stale: boolean }>('select exists (select from stale_minutes where minute >= $1 and minute < $2) as stale', span)
-    if (held!.raw || marked!.stale || !await advance(tx, 'minutes_from', 'hours_until', to)) return false
+    const raw = await tx.query('select 1 from reports where interval_at >= $1 and interval_at < $2 limit 1', span)
+    const stale = await tx.query('select 1 from stale_minutes where minute >= $1 and minute < $2 limit 1', span)
+    if (raw.length > 0 || stale.length > 0 || !await advance(tx, 'minutes_from', 'hours_until', to)) return false
     await tx.query('delete from windows where minute >= $1 and minute < $2', span)
     return true
   })
@@ -108,8 +111,7 @@ export async function compactFlatBaselines (database: Database, before: number):
   return moveOldest(database, LOCKS.compaction, 'select min(hour) as oldest from baselines_1h', DAY_MS, before, async (tx, day, end) => {
     const span = [iso(day), iso(end)]
     // A day is flattened once, and so only when it is whole.
-    const [finer] = await tx.query<{ some: boolean }>('select exists (select from baselines where hour < $1) as some', [iso(end)])
-    if (finer!.some) return false
+    if ((await tx.query('select 1 from baselines where hour < $1 limit 1', [iso(end)])).length > 0) return false
     const services = (await tx.query<{ service_id: number }>('select distinct service_id from baselines_1h where hour >= $1 and hour < $2 order by 1 limit $3',
       [...span, SERVICES_PER_PIECE])).map(row => row.service_id)
     const rows = await tx.query<{ service_id: number, hour: Date, scopes: Record<string, FlatExpectation> }>(

@@ -91,8 +91,8 @@ export async function deleteWithheld (db: Db, serviceId: number, from: number): 
 export async function readWithheld (db: Db, from: number, to: number, serviceId?: number): Promise<Withheld[]> {
   const rows = await db.query<{ service_id: number, minute: Date, scope: string, networks: number }>(
     `select service_id, minute, scope, networks from withheld where minute >= $1 and minute < $2
-      and ($3::integer is null or service_id = $3) order by minute, service_id, scope collate "C"`,
-    [new Date(from).toISOString(), new Date(to).toISOString(), serviceId ?? null])
+      ${serviceId === undefined ? '' : 'and service_id = $3'} order by minute, service_id, scope collate "C"`,
+    [new Date(from).toISOString(), new Date(to).toISOString(), ...(serviceId === undefined ? [] : [serviceId])])
   return rows.map(row => ({ serviceId: row.service_id, minute: row.minute.getTime(), scope: row.scope, networks: row.networks }))
 }
 
@@ -114,11 +114,15 @@ export async function requestRejudge (db: Db, serviceId: number, at: Date, fromM
 
 /** The request to judge a whole history again that has waited longest, if none of its judged minutes is stale any more. */
 export async function findRejudge (db: Db, requestedBefore: Date): Promise<Rejudge | undefined> {
-  const [row] = await db.query<{ service_id: number, requested_at: Date }>(
-    `select service_id, requested_at from rejudge where from_minute is null and requested_at <= $1
-      and service_id not in (select service_id from stale_minutes where minute < (select judged_until from judging))
-      order by requested_at, service_id limit 1`,
+  const rows = await db.query<{ service_id: number, requested_at: Date }>(
+    'select service_id, requested_at from rejudge where from_minute is null and requested_at <= $1 order by requested_at, service_id',
     [requestedBefore.toISOString()])
+  const judgedUntil = rows.length === 0 ? undefined : await findJudgedUntil(db)
+  // Asked after the requests were read: an import asks before it commits its reports, and with these come the marks.
+  const stale = judgedUntil === undefined
+    ? []
+    : await db.query<{ service_id: number }>('select distinct service_id from stale_minutes where minute < $1', [new Date(judgedUntil).toISOString()])
+  const row = rows.find(({ service_id: id }) => !stale.some(({ service_id: staleId }) => staleId === id))
   return row === undefined ? undefined : { serviceId: row.service_id, requestedAt: row.requested_at, fromMinute: null }
 }
 

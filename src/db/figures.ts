@@ -17,35 +17,29 @@ export interface Figures {
   sources: { format: SourceFormat, enabledCount: number, staleCount: number, oldestReadAt: Date | null }[]
 }
 
-/** Reads all figures in one statement, without touching reports or windows. Ages are in the database's time. */
+/**
+ * Reads all figures, without touching reports or windows; ages are in the database's time. Three statements, since each
+ * asks one kind of table where they are distributed: what lies by service, what each node has, what the first has alone.
+ */
 export async function readFigures (db: Db): Promise<Figures> {
-  const [row] = await db.query<{
-    stalest: Date | null,
-    judged_until: Date | null,
-    unqueued: string,
-    pending: string,
-    undelivered_age_s: number,
-    sources: { format: SourceFormat, enabled: number, stale: number, oldest: string | null }[]
-  }>(`select stalest, judged_until, unqueued, pending, sources,
-      coalesce(extract(epoch from now() - least(oldest_pending, oldest_unqueued)), 0)::double precision as undelivered_age_s
-    from (select min(minute) as stalest from stale_minutes) a,
-      (select max(judged_until) as judged_until from judging) b,
+  const [stale] = await db.query<{ stalest: Date | null }>('select min(minute) as stalest from stale_minutes')
+  const sources = await db.query<{ format: SourceFormat, enabled: number, stale: number, oldest: Date | null }>(`select format,
+      count(*)::integer as enabled, count(*) filter (where failures > 0)::integer as stale, min(read_at) as oldest
+    from sources left join source_pages using (url, format) where enabled and retired_at is null group by format`)
+  const [row] = await db.query<{ judged_until: Date | null, unqueued: string, pending: string, undelivered_age_s: number }>(`select judged_until,
+      unqueued, pending, coalesce(extract(epoch from now() - least(oldest_pending, oldest_unqueued)), 0)::double precision as undelivered_age_s
+    from (select max(judged_until) as judged_until from judging) b,
       (select coalesce(max(number - outbox_number), 0) as unqueued from webhooks, outbox_head where enabled and retired_at is null) c,
       (select min(written_at) as oldest_unqueued from outbox
         where number > (select min(outbox_number) from webhooks where enabled and retired_at is null)) d,
-      (select count(*) as pending, min(created_at) as oldest_pending from deliveries where state = 'pending') e,
-      (select coalesce(json_agg(f), '[]') as sources from (
-        select format, count(*) as enabled, count(*) filter (where failures > 0) as stale, min(read_at) as oldest
-        from sources left join source_pages using (url, format) where enabled and retired_at is null group by format) f) g`)
-  const { stalest, judged_until: judgedUntil, unqueued, pending, undelivered_age_s: undeliveredAgeS, sources } = row!
+      (select count(*) as pending, min(created_at) as oldest_pending from deliveries where state = 'pending') e`)
+  const { judged_until: judgedUntil, unqueued, pending, undelivered_age_s: undeliveredAgeS } = row!
   return {
-    stalest,
+    stalest: stale!.stalest,
     judgedUntil,
     unqueuedCount: Number(unqueued),
     pendingCount: Number(pending),
     undeliveredAgeS,
-    sources: sources.map(({ format, enabled, stale, oldest }) => ({
-      format, enabledCount: enabled, staleCount: stale, oldestReadAt: oldest === null ? null : new Date(oldest)
-    }))
+    sources: sources.map(({ format, enabled, stale, oldest }) => ({ format, enabledCount: enabled, staleCount: stale, oldestReadAt: oldest }))
   }
 }

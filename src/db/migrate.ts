@@ -44,6 +44,8 @@ async function apply (client: pg.Client, pending: readonly Migration[], now: Dat
     name text primary key, sha256 text not null, applied_at timestamptz not null)`)
   for (const { name, sha256, sql } of pending) {
     await client.query('begin')
+    // Plain PostgreSQL takes any dotted name. Citus would refuse a foreign key after other work on the same shards at once.
+    await client.query("set local citus.multi_shard_modify_mode = 'sequential'")
     await client.query(sql)
     await client.query('insert into migrations values ($1, $2, $3)', [name, sha256, now.toISOString()])
     await client.query('commit')

@@ -1,6 +1,6 @@
 // What moderators do with reports: which are meant, what was changed of them, and how that is taken back.
 import { desc, eq } from 'drizzle-orm'
-import { DISPOSITIONS, OPEN_OUTAGE_STATES, type ModerationAction } from '../core/vocabulary.ts'
+import { DISPOSITIONS, OPEN_OUTAGE_STATES, type ModerationAction, type OutageState } from '../core/vocabulary.ts'
 import type { Db } from './client.ts'
 import type { Outage } from './outages.ts'
 import { isAfter, type Place } from './pages.ts'
@@ -31,18 +31,18 @@ const MEANT = 'r.service_id as "serviceId", r.interval_at as "intervalAt", r.id,
 export async function findMeant (tx: Db, selection: Selection, preview: Date | undefined, limit: number): Promise<ReportRow[]> {
   const frozen = (put: (value: unknown) => string) => preview === undefined
     ? ''
-    : `and exists (select from previewed_reports p where p.service_id = r.service_id and p.interval_at = r.interval_at and p.report_id = r.id and p.until = ${put(preview.toISOString())})`
+    : `join previewed_reports p on p.service_id = r.service_id and p.interval_at = r.interval_at and p.report_id = r.id and p.until = ${put(preview.toISOString())}`
   if ('filter' in selection) {
     const { text, values } = conditionsOf(selection.filter)
     const put = (value: unknown) => `$${values.push(value)}`
-    return tx.query<ReportRow>(`select ${MEANT} from reports r where ${text} ${frozen(put)} limit ${put(limit)}`, values)
+    return tx.query<ReportRow>(`select ${MEANT} from reports r ${frozen(put)} where ${text} limit ${put(limit)}`, values)
   }
   const found: ReportRow[] = []
   for (const { serviceId, from, to, ids } of chunksOf(selection.keys)) {
     const values: unknown[] = [serviceId, from, to, ids]
     const put = (value: unknown) => `$${values.push(value)}`
-    found.push(...await tx.query<ReportRow>(`select ${MEANT} from reports r
-      where r.service_id = $1 and r.interval_at between $2 and $3 and r.id = any($4::uuid[]) ${frozen(put)}`, values))
+    found.push(...await tx.query<ReportRow>(`select ${MEANT} from reports r ${frozen(put)}
+      where r.service_id = $1 and r.interval_at between $2 and $3 and r.id = any($4::uuid[])`, values))
   }
   return found
 }
@@ -72,15 +72,21 @@ export async function planAction (tx: Db, action: ModerationAction, rows: readon
   const excluded = rows.filter(({ disposition }) => disposition === EXCLUDED)
   const was = new Map<string, { disposition: number, reason: number | null }>()
   for (const { serviceId, from, to, ids } of chunksOf(excluded)) {
-    const noted = await tx.query<{ report_id: string, disposition: number, reason: number | null }>(`
-      select distinct on (m.interval_at, m.report_id) m.report_id, m.disposition, m.reason
-      from moderated_reports m join moderation_actions a on a.id = m.action_id
-      where m.service_id = $1 and m.interval_at between $2 and $3 and m.report_id = any($4::uuid[])
-        and a.reverted_at is null and m.disposition <> ${EXCLUDED}
-      order by m.interval_at, m.report_id, m.action_id desc`, [serviceId, from, to, ids])
-    for (const { report_id: id, disposition, reason } of noted) was.set(id, { disposition, reason })
+    const noted = await tx.query<{ report_id: string, action_id: string, disposition: number, reason: number | null }>(`
+      select report_id, action_id, disposition, reason from moderated_reports
+      where service_id = $1 and interval_at between $2 and $3 and report_id = any($4::uuid[]) and disposition <> ${EXCLUDED}
+      order by action_id`, [serviceId, from, to, ids])
+    const standing = await readStanding(tx, noted.map(row => row.action_id))
+    // The last one's word is what counts.
+    for (const row of noted) if (standing.has(row.action_id)) was.set(row.report_id, { disposition: row.disposition, reason: row.reason })
   }
   return rows.map(row => ({ ...row, next: row.disposition === EXCLUDED ? was.get(row.id) ?? { disposition: COUNTED, reason: null } : null }))
+}
+
+/** Which of some actions were not taken back. */
+async function readStanding (tx: Db, actionIds: readonly string[]): Promise<Set<string>> {
+  const rows = await tx.query<{ id: string }>('select id from moderation_actions where id = any($1::uuid[]) and reverted_at is null', [[...new Set(actionIds)]])
+  return new Set(rows.map(({ id }) => id))
 }
 
 /** Notes each report as it is under the action, changes it, and marks its minute stale. */
@@ -102,8 +108,11 @@ export async function changeReports (tx: Db, actionId: string, changes: readonly
 
 async function markStale (tx: Db, rows: readonly Pick<Meant, 'serviceId' | 'minute'>[]): Promise<void> {
   for (const [serviceId, minutes] of minutesOf(rows)) {
-    await tx.query('insert into stale_minutes (service_id, minute) select $1, unnest($2::timestamptz[])',
-      [serviceId, minutes.map(minute => new Date(minute).toISOString())])
+    for (let from = 0; from < minutes.length; from += KEYS_PER_STATEMENT) {
+      const chunk = minutes.slice(from, from + KEYS_PER_STATEMENT)
+      await tx.query(`insert into stale_minutes (service_id, minute) values ${chunk.map((_, index) => `($1, $${index + 2})`).join(',')}`,
+        [serviceId, ...chunk.map(minute => new Date(minute).toISOString())])
+    }
   }
 }
 
@@ -135,9 +144,10 @@ export async function keepPreview (tx: Db, keys: readonly ReportKey[], now: Date
   while ((await take()).length === 0) stamp = new Date(stamp.getTime() + 1)
   for (let from = 0; from < keys.length; from += KEYS_PER_STATEMENT) {
     const chunk = keys.slice(from, from + KEYS_PER_STATEMENT)
-    await tx.query(`insert into previewed_reports (service_id, until, interval_at, report_id)
-      select service_id, $1, interval_at, report_id from unnest($2::integer[], $3::timestamptz[], $4::uuid[]) as p(service_id, interval_at, report_id)`,
-    [stamp.toISOString(), chunk.map(({ serviceId }) => serviceId), chunk.map(({ intervalAt }) => intervalAt.toISOString()), chunk.map(({ id }) => id)])
+    let next = 2
+    await tx.query(`insert into previewed_reports (until, service_id, interval_at, report_id) values
+      ${chunk.map(() => `($1, $${next++}, $${next++}, $${next++})`).join(',')}`,
+    [stamp.toISOString(), ...chunk.flatMap(({ serviceId, intervalAt, id }) => [serviceId, intervalAt.toISOString(), id])])
   }
   return stamp
 }
@@ -174,19 +184,26 @@ export async function readActions ({ orm }: Db, limit: number, before?: Place): 
 
 /** Later actions that still stand and touched some of the same reports: up to three of their ids. */
 export async function findLaterActions (tx: Db, action: StoredAction): Promise<string[]> {
-  const rows = await tx.query<{ id: string }>(`select distinct a.id from moderated_reports m
+  const others = await tx.query<{ id: string }>(`select distinct n.action_id as id from moderated_reports m
       join moderated_reports n on n.service_id = m.service_id and n.interval_at = m.interval_at and n.report_id = m.report_id and n.action_id <> m.action_id
-      join moderation_actions a on a.id = n.action_id
-    where m.action_id = $1 and a.reverted_at is null and (a.created_at, a.id) > ($2, $1) limit 3`, [action.id, action.createdAt.toISOString()])
+    where m.action_id = $1`, [action.id])
+  const rows = await tx.query<{ id: string }>(`select id from moderation_actions
+    where id = any($3::uuid[]) and reverted_at is null and (created_at, id) > ($2, $1) limit 3`,
+  [action.id, action.createdAt.toISOString(), others.map(({ id }) => id)])
   return rows.map(({ id }) => id)
 }
 
 /** Gives every report of an action back what was noted of it, marks their minutes stale, and says which they are (of those still kept). */
 export async function takeBack (tx: Db, { id }: StoredAction, now: Date): Promise<Pick<Meant, 'serviceId' | 'minute'>[]> {
-  const rows = await tx.query<{ serviceId: number, minute: Date }>(`update reports r set disposition = m.disposition, reason = m.reason
-    from moderated_reports m where m.action_id = $1
-      and r.service_id = m.service_id and r.interval_at = m.interval_at and r.id = m.report_id
-    returning r.service_id as "serviceId", r.minute`, [id])
+  const touched = await tx.query<{ service_id: number, since: Date, until: Date }>(`select service_id, min(interval_at) as since, max(interval_at) as until
+    from moderated_reports where action_id = $1 group by service_id order by service_id`, [id])
+  const rows: Pick<Meant, 'serviceId' | 'minute'>[] = []
+  for (const { service_id: serviceId, since, until } of touched) {
+    rows.push(...await tx.query<{ serviceId: number, minute: Date }>(`update reports r set disposition = m.disposition, reason = m.reason
+      from moderated_reports m where m.action_id = $1 and m.service_id = $2 and r.service_id = $2 and r.interval_at between $3 and $4
+        and r.service_id = m.service_id and r.interval_at = m.interval_at and r.id = m.report_id
+      returning r.service_id as "serviceId", r.minute`, [id, serviceId, since.toISOString(), until.toISOString()]))
+  }
   await tx.query('update moderation_actions set reverted_at = $2 where id = $1', [id, now.toISOString()])
   await markStale(tx, rows)
   return rows
@@ -194,7 +211,8 @@ export async function takeBack (tx: Db, { id }: StoredAction, now: Date): Promis
 
 /** The rows of some outages of one service as JSON texts, to be put back. */
 export async function keepOutages (tx: Db, serviceId: number, ids: readonly string[]): Promise<string[]> {
-  const rows = await tx.query<{ row: string }>('select row_to_json(o)::text as row from outages o where service_id = $1 and id = any($2::uuid[])', [serviceId, ids])
+  const rows = await tx.query<{ row: string }>(`select json_build_object(${['service_id', 'id', ...RESTORED].map(column => `'${column}', ${column}`).join(', ')})::text as row
+    from outages where service_id = $1 and id = any($2::uuid[])`, [serviceId, ids])
   return rows.map(({ row }) => row)
 }
 
@@ -205,22 +223,26 @@ export async function keepOutages (tx: Db, serviceId: number, ids: readonly stri
 export async function restoreOutages (tx: Db, rows: readonly string[]): Promise<Pick<Outage, 'serviceId' | 'id' | 'state'>[]> {
   const restored: Pick<Outage, 'serviceId' | 'id' | 'state'>[] = []
   for (const row of rows) {
-    const found = await tx.query<Pick<Outage, 'serviceId' | 'id' | 'state'> & { changed: boolean }>(`
-      with kept as (select * from json_populate_record(null::outages, $1::json))
-      update outages o set (${OUTAGE_COLUMNS}) = (select ${OUTAGE_COLUMNS} from kept)
-      from kept k join outages was using (service_id, id)
-      where o.service_id = k.service_id and o.id = k.id
-        and (was.state = k.state or k.state not in (${OPEN}) or not exists (
-          select from outages x where x.service_id = k.service_id and x.id <> k.id and x.state in (${OPEN})))
-      returning o.service_id as "serviceId", o.id, o.state, was.state <> o.state as changed`, [row])
-    restored.push(...found.filter(({ changed }) => changed))
+    const kept: Kept = JSON.parse(row)
+    const { service_id: serviceId, id, state } = kept
+    const now = await tx.query<Pick<Outage, 'id' | 'state'>>(`select id, state from outages
+      where service_id = $1 and (id = $2 or state in (${OPEN})) for update`, [serviceId, id])
+    const was = now.find(outage => outage.id === id)
+    const isOpen = (OPEN_OUTAGE_STATES as readonly OutageState[]).includes(state)
+    if (was === undefined || (was.state !== state && isOpen && now.length > 1)) continue
+    await tx.query(`update outages set ${RESTORED.map((column, index) => `${column} = $${index + 3}`).join(', ')} where service_id = $1 and id = $2`,
+      [serviceId, id, ...RESTORED.map(column => JSON_COLUMNS.includes(column) && kept[column] !== null ? JSON.stringify(kept[column]) : kept[column])])
+    if (was.state !== state) restored.push({ serviceId, id, state })
   }
   return restored
 }
 
 const OPEN = OPEN_OUTAGE_STATES.map(state => `'${state}'`).join(', ')
-const OUTAGE_COLUMNS = `region, device_class, state, severity, onset_at, onset_from, onset_to, detected_at, confirmed_at, recovering_at, resolved_at,
-  dismissed_at, peak_start, peak_down, peak_expected, device_impact, retrospective, affected_share, merged_into, withdrawn`
+/** What of an outage's row is kept and put back. */
+const RESTORED = ['region', 'device_class', 'state', 'severity', 'onset_at', 'onset_from', 'onset_to', 'detected_at', 'confirmed_at', 'recovering_at', 'resolved_at',
+  'dismissed_at', 'peak_start', 'peak_down', 'peak_expected', 'device_impact', 'retrospective', 'affected_share', 'merged_into', 'withdrawn']
+const JSON_COLUMNS = ['device_impact', 'affected_share']
+type Kept = Record<string, unknown> & { service_id: number, id: string, state: OutageState }
 
 /** Forgets what was noted of reports of intervals before `before`, an ISO date: they are gone. */
 export async function pruneModerated (db: Db, before: string): Promise<void> {

@@ -111,10 +111,15 @@ export async function readOutages ({ orm }: Db, filter: OutageFilter, limit: num
   return orm.select().from(outages).where(and(...conditions)).orderBy(desc(outages.detectedAt), desc(outages.id)).limit(limit)
 }
 
-/** One outage by its id alone; `for update` holds it until the transaction ends. */
-export async function findOutage ({ orm }: Db, id: string, lock?: 'for update'): Promise<Outage | undefined> {
-  const query = orm.select().from(outages).where(eq(outages.id, id))
-  const [row] = lock === undefined ? await query : await query.for('update')
+/** One outage by its id alone. */
+export async function findOutage ({ orm }: Db, id: string): Promise<Outage | undefined> {
+  const [row] = await orm.select().from(outages).where(eq(outages.id, id))
+  return row
+}
+
+/** An outage as it is now, held until the transaction ends. */
+export async function holdOutage ({ orm }: Db, { serviceId, id }: Pick<Outage, 'serviceId' | 'id'>): Promise<Outage | undefined> {
+  const [row] = await orm.select().from(outages).where(and(eq(outages.serviceId, serviceId), eq(outages.id, id))).for('update')
   return row
 }
 

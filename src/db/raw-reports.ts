@@ -1,7 +1,7 @@
 // Raw reports as moderators search them. What they do with them is moderation's.
 import type { Tally } from '../core/curves.ts'
 import { INTERVAL_MS } from '../core/reports.ts'
-import { floorTo } from '../core/time.ts'
+import { floorTo, MINUTE_MS } from '../core/time.ts'
 import { ALL, DISPOSITIONS, QUARANTINE_REASONS, VERDICTS, type Disposition, type QuarantineReason, type Scope, type Verdict } from '../core/vocabulary.ts'
 import type { Db } from './client.ts'
 import type { Place } from './pages.ts'
@@ -50,21 +50,33 @@ export function conditionsOf (filter: ReportFilter): { text: string, values: unk
   return { text: conditions.join(' and '), values }
 }
 
+/** What is searched first of all services, from the newest minute back, ms; each further slice is as long as all before. */
+const FIRST_SLICE_MS = MINUTE_MS
+
 /** Raw reports, newest first by minute and id; `before` is the last of the page before. */
 export async function readRawReports (
   db: Db, filter: ReportFilter, limit: number, before?: Place
 ): Promise<RawReport[]> {
+  if (filter.serviceId !== undefined) return readSlice(db, filter, limit, before)
+  // Of all services no index has the order, but the newest minutes lie together: mostly the first slice fills the page.
+  const newest = Math.min(filter.to, before === undefined ? Infinity : before.at.getTime() + MINUTE_MS)
+  const found: RawReport[] = []
+  for (let to = newest, widthMs = FIRST_SLICE_MS; to > filter.from && found.length < limit; widthMs *= 2) {
+    const from = Math.max(filter.from, to - widthMs)
+    found.push(...await readSlice(db, { ...filter, from, to }, limit - found.length, before))
+    to = from
+  }
+  return found
+}
+
+function readSlice (db: Db, filter: ReportFilter, limit: number, before: Place | undefined): Promise<RawReport[]> {
   const { text, values } = conditionsOf(filter)
   const put = (value: unknown) => `$${values.push(value)}`
   const after = before === undefined
     ? ''
     : `and r.interval_at <= ${put(before.at.toISOString())} and (r.minute, r.id) < (${put(before.at.toISOString())}, ${put(before.id)})`
-  const page = (more: string) => `select ${COLUMNS} from reports r where ${text} ${after} ${more}
-    order by r.interval_at desc, r.minute desc, r.id desc limit ${put(limit)}`
-  // Of all services: a page of each from its own index, rather than a sort of everything.
-  if (filter.serviceId !== undefined) return db.query<RawReport>(page(''), values)
-  return db.query<RawReport>(`select r.* from services s cross join lateral (${page('and r.service_id = s.id')}) r
-    order by r.minute desc, r.id desc limit ${put(limit)}`, values)
+  return db.query<RawReport>(`select ${COLUMNS} from reports r where ${text} ${after}
+    order by r.interval_at desc, r.minute desc, r.id desc limit ${put(limit)}`, values)
 }
 
 /** What was held back of one service and network for one reason. */

@@ -82,8 +82,8 @@ function rememberIso (): (at: number) => string {
 /** The counted voices of an interval (ms), of one service or, without it, of all. */
 export async function readVoices (db: Db, intervalAt: number, serviceId?: number): Promise<{ service_id: number, id: string, network: string }[]> {
   return db.query(`select service_id, id, encode(network, 'hex') as network from reports
-    where interval_at = $1 and disposition = ${COUNTED} and network is not null and ($2::integer is null or service_id = $2)`,
-  [new Date(intervalAt).toISOString(), serviceId ?? null])
+    where interval_at = $1 and disposition = ${COUNTED} and network is not null ${serviceId === undefined ? '' : 'and service_id = $2'}`,
+  [new Date(intervalAt).toISOString(), ...(serviceId === undefined ? [] : [serviceId])])
 }
 
 /**

@@ -29,8 +29,8 @@ export async function readRulings (db: Db, from: number, to: number, serviceId?:
   const rows = await db.query<{
     service_id: number, minute: Date, outage_id: string, type: RulingType, region: string | null, device_class: string | null, onset_at: Date | null
   }>(`select service_id, minute, outage_id, type, region, device_class, onset_at from rulings
-    where minute >= $1 and minute <= $2 and ($3::integer is null or service_id = $3) order by service_id, minute, id`,
-  [new Date(from).toISOString(), new Date(to).toISOString(), serviceId ?? null])
+    where minute >= $1 and minute <= $2 ${serviceId === undefined ? '' : 'and service_id = $3'} order by service_id, minute, id`,
+  [new Date(from).toISOString(), new Date(to).toISOString(), ...(serviceId === undefined ? [] : [serviceId])])
   return rows.map(row => ({
     serviceId: row.service_id,
     outageId: row.outage_id,

@@ -2,7 +2,7 @@
 import { and, eq, getTableColumns, sql } from 'drizzle-orm'
 import { v7 as uuid7 } from 'uuid'
 import { catalog as seed, type Catalog as Seed } from './catalog.ts'
-import { transact, type Database, type Db } from './client.ts'
+import { lockInTransaction, LOCKS, transact, type Database, type Db } from './client.ts'
 import { requestRejudge } from './detector.ts'
 import { components, dependencies, deviceClasses, fallbacks, services, sourcePages, sources, symptoms, workarounds } from './tables.ts'
 
@@ -84,7 +84,7 @@ export async function readCatalog ({ orm }: Db): Promise<Catalog> {
  */
 export async function seedCatalog (database: Database, now: Date, data: Seed = seed): Promise<void> {
   await transact(database, async tx => {
-    await tx.query('lock table services in share row exclusive mode')
+    await lockInTransaction(tx, LOCKS.catalog)
     if ((await tx.query('select 1 from services limit 1')).length === 0) await seedServices(tx, data)
     if ((await tx.query('select 1 from sources limit 1')).length === 0) await seedSources(tx, data, now)
   })
@@ -137,7 +137,7 @@ export async function markHistory (database: Database, serviceId: number, from: 
  */
 export async function changeCatalog<T> (database: Database, work: (tx: Db, catalog: Catalog) => Promise<T>): Promise<T> {
   return transact(database, async tx => {
-    await tx.query('lock table services in share row exclusive mode')
+    await lockInTransaction(tx, LOCKS.catalog)
     return work(tx, await readCatalog(tx))
   })
 }

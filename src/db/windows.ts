@@ -21,8 +21,7 @@ export async function recountAll (tx: Db): Promise<void> {
 }
 
 async function recountNewest (tx: Db, spanMs: number): Promise<number | undefined> {
-  const [range] = await tx.query<{ oldest: Date | null, newest: Date | null, copied: Date | number }>(
-    'select min(minute) as oldest, max(minute) as newest, (select hours_until from compacted) as copied from stale_minutes')
+  const [range] = await tx.query<{ oldest: Date | null, newest: Date | null }>('select min(minute) as oldest, max(minute) as newest from stale_minutes')
   if (range!.newest === null || range!.oldest === null) return undefined
   const oldest = range!.oldest.getTime()
   const from = Math.max(oldest, range!.newest.getTime() - spanMs)
@@ -31,8 +30,9 @@ async function recountNewest (tx: Db, spanMs: number): Promise<number | undefine
   await tx.query(`delete from windows using (select distinct service_id, minute from stale_minutes where minute between $1 and $2) s
     where windows.service_id = s.service_id and windows.minute = s.minute and windows.minute between $1 and $2
       and working = 0 and degraded = 0 and down = 0 and seen_working = 0 and seen_degraded = 0 and seen_down = 0`, span)
+  const marks = await readMarks(tx)
   // The minutes that come in as they pass are not copied yet.
-  if (from < Number(range!.copied)) await renewCopies(tx, from, span)
+  if (from < marks.hours_until) await renewCopies(tx, marks, from, span)
   await tx.query('delete from stale_minutes where minute between $1 and $2', span)
   return from === oldest ? -Infinity : from
 }
@@ -70,11 +70,11 @@ export function widen (table: string, start: string, wider: string, widerStart: 
 }
 
 /** Takes away the copies that hold stale minutes of a span, the first of which is `from` (ms), and makes them anew. */
-async function renewCopies (tx: Db, from: number, span: readonly string[]): Promise<void> {
+async function renewCopies (tx: Db, marks: Marks, from: number, span: readonly string[]): Promise<void> {
   for (const { table, start, wider, width, widthMs, until } of COPIES) {
-    const values = [...span, new Date(floorTo(from, widthMs)).toISOString()]
-    const touched = `(select distinct service_id as touched, date_bin('1 ${width}', minute, '1970-01-01T00:00:00Z') as since from stale_minutes, compacted
-      where minute between $1 and $2 and minute < ${until} and minute >= minutes_from) s`
+    const values = [...span, new Date(floorTo(from, widthMs)).toISOString(), instantOf(marks[until]), instantOf(marks.minutes_from)]
+    const touched = `(select distinct service_id as touched, date_bin('1 ${width}', minute, '1970-01-01T00:00:00Z') as since from stale_minutes
+      where minute between $1 and $2 and minute < $4 and minute >= $5) s`
     await tx.query(`delete from ${wider} using ${touched} where service_id = touched and ${width} = since and ${width} between $3 and $2`, values)
     await tx.query(widen(table, start, wider, width, '$3::timestamptz, $2::timestamptz + interval \'1 day\'',
       `join ${touched} on touched = service_id and ${start} >= since and ${start} < since + interval '1 ${width}'`), values)
@@ -82,9 +82,23 @@ async function renewCopies (tx: Db, from: number, span: readonly string[]): Prom
 }
 
 const COPIES = [
-  { table: 'windows', start: 'minute', wider: 'windows_1h', width: 'hour', widthMs: HOUR_MS, until: 'hours_until' },
-  { table: 'windows_1h', start: 'hour', wider: 'windows_1d', width: 'day', widthMs: DAY_MS, until: 'days_until' }
+  { table: 'windows', start: 'minute', wider: 'windows_1h', width: 'hour', widthMs: HOUR_MS, until: 'hours_until' as const },
+  { table: 'windows_1h', start: 'hour', wider: 'windows_1d', width: 'day', widthMs: DAY_MS, until: 'days_until' as const }
 ]
+
+/** How far copying and deleting have come, ms; -Infinity: not begun. */
+export type Marks = Record<'minutes_from' | 'hours_until' | 'hours_from' | 'days_until', number>
+
+/** Reads how far they have come; who reads windows in the same transaction goes by it. */
+export async function readMarks (db: Db): Promise<Marks> {
+  const [row] = await db.query<Record<keyof Marks, Date | number>>('select minutes_from, hours_until, hours_from, days_until from compacted')
+  return { minutes_from: Number(row!.minutes_from), hours_until: Number(row!.hours_until), hours_from: Number(row!.hours_from), days_until: Number(row!.days_until) }
+}
+
+/** A mark as a parameter. */
+export function instantOf (mark: number): string {
+  return mark === -Infinity ? '-infinity' : new Date(mark).toISOString()
+}
 
 /** One cell of one service's minute, as the detector sees it. */
 export interface SeenRow {
@@ -118,7 +132,7 @@ function storedIn (table: string, start: string, since: string | null, until: st
     ${since === null ? '' : `and ${start} >= ${mark(since)}`} ${until === null ? '' : `and ${start} < ${mark(until)}`} ${more}`
 }
 
-/** Each count once, from the widest windows no wider than asked for that have it: the marks are read in the same statement. */
+/** Each count once, from the widest windows no wider than asked for that have it: the marks, of which each node has a copy, are read in the same statement. */
 function storedAs (widthMs: number): string {
   if (widthMs < HOUR_MS) return storedIn('windows', 'minute', null, null)
   const minutes = storedIn('windows', 'minute', 'hours_until', null)

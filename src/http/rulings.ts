@@ -7,7 +7,7 @@ import { DAY_MS, type Clock } from '../core/time.ts'
 import { ALL, OPEN_OUTAGE_STATES, type EventType, type NewsType, type OutageState } from '../core/vocabulary.ts'
 import { recordAudit } from '../db/audit.ts'
 import { transact, type Database, type Db } from '../db/client.ts'
-import { findOutage, insertEvent, outageId, readOpenOutages, updateOutage, upsertOutage, type Outage as OutageRow } from '../db/outages.ts'
+import { findOutage, holdOutage, insertEvent, outageId, readOpenOutages, updateOutage, upsertOutage, type Outage as OutageRow } from '../db/outages.ts'
 import { announce, type Change } from '../db/outbox.ts'
 import { insertRuling } from '../db/rulings.ts'
 import type { Catalog } from '../db/services.ts'
@@ -133,7 +133,7 @@ async function hold (tx: Db, id: string, type: Word, refuse: (row: OutageRow) =>
   const { serviceId, state } = existing(await findOutage(tx, id))
   const isOpen = (state: OutageState) => (OPEN_OUTAGE_STATES as readonly OutageState[]).includes(state)
   const minute = isOpen(state) ? new Date(await insertRuling(tx, { serviceId, outageId: id, type, scope: null, onsetAt: null })) : undefined
-  const row = existing(await findOutage(tx, id, 'for update'))
+  const row = existing(await holdOutage(tx, { serviceId, id }))
   // Closed while we waited: the word would be about nothing.
   const refused = refuse(row) ?? (isOpen(state) === isOpen(row.state) ? undefined : 'It has changed meanwhile; read it again.')
   if (refused !== undefined) throw new Fault('conflict', `${refused} It is ${row.state}.`)
