@@ -6,6 +6,7 @@ import { registerAudit } from './audit.ts'
 import { readConfig, type Config } from './config.ts'
 import { joinDatabase, provideDatabase } from './database.ts'
 import { openDatabase, type Database } from './db/client.ts'
+import { distribute } from './db/distribute.ts'
 import { migrate } from './db/migrate.ts'
 import { admitService } from './db/roles.ts'
 import { registerDemo } from './demo.ts'
@@ -27,17 +28,24 @@ program.command('serve', { isDefault: true }).description('the service (default)
     await serve()
   })
 
-program.command('migrate').description('bring the database up to date; serve does it too').action(async () => {
-  const config = readConfig()
-  const { connection, owner, stop } = await joinDatabase(config, quietLog(config))
-  try {
-    const applied = await migrate(owner, new Date())
-    await admitService(owner, connection, config.retentionDays)
-    process.stderr.write(applied.length === 0 ? 'The database is up to date.\n' : `Applied ${applied.join(', ')}.\n`)
-  } finally {
-    await stop()
-  }
-})
+program.command('migrate').description('bring the database up to date; serve does it too')
+  .option('--distribute', 'then distribute its tables over a Citus cluster (docs/scale.md)')
+  .action(async (options: { distribute?: true }) => {
+    const config = readConfig()
+    const { connection, owner, stop } = await joinDatabase(config, quietLog(config))
+    try {
+      const applied = await migrate(owner, new Date())
+      await admitService(owner, connection, config.retentionDays)
+      process.stderr.write(applied.length === 0 ? 'The database is up to date.\n' : `Applied ${applied.join(', ')}.\n`)
+      if (options.distribute !== true) return
+      const moved = await distribute(owner)
+      // Once more, since what is granted on a table reaches the nodes that it has then.
+      await admitService(owner, connection, config.retentionDays)
+      process.stderr.write(moved.length === 0 ? 'All tables are distributed.\n' : `Distributed ${moved.join(', ')}.\n`)
+    } finally {
+      await stop()
+    }
+  })
 
 program.command('import').description('reports from files into the database, as the batch call takes them')
   .argument('<file...>', 'NDJSON, a report a line (.gz, or - for standard input)')
