@@ -94,6 +94,7 @@ t.test('a token is shown once, opens the batch call, and is worthless once revok
   t.match(second.err, /DATA_DIR/, 'a second service on the same folder is refused, and told what to do')
   t.equal(await stop(), 0, 'SIGTERM ends it well')
   t.match(await run(['migrate'], env), { code: 0, err: /up to date/ }, 'a command starts the database itself when no service runs')
+  t.match(await run(['migrate', '--distribute'], env), { code: 1, err: /create extension citus/ }, 'which is no cluster')
 })
 
 t.test('every command explains itself, and a wrong call says what would be right', async t => {
