@@ -95,6 +95,8 @@ export async function openApp (options: AppOptions): Promise<App> {
   const database = openDatabase(connection, { onError })
   // The writer's own connection: reads that wait for the pool do not hold up a commit.
   const ingest = openDatabase(connection, { onError, max: 4 })
+  // Batches keep theirs busy for as long as they last: no single report waits behind them.
+  const bulk = openDatabase(connection, { onError, max: 2 })
   const jobsDatabase = openDatabase(connection, { onError, max: 3, answerTimeoutMs: 0, statementTimeoutMs: JOB_TIMEOUT_MS })
   // Many receivers answer at once: writing that down must not keep minutes from being judged.
   const deliveries = openDatabase(connection, { onError, max: 2, answerTimeoutMs: 0 })
@@ -136,7 +138,7 @@ export async function openApp (options: AppOptions): Promise<App> {
     clock
   })
   const metrics = openMetrics({
-    pools: { http: database.pool, ingest: ingest.pool, jobs: jobsDatabase.pool, deliveries: deliveries.pool, moderation: moderation.pool },
+    pools: { http: database.pool, ingest: ingest.pool, bulk: bulk.pool, jobs: jobsDatabase.pool, deliveries: deliveries.pool, moderation: moderation.pool },
     queueDepth: () => writer.depth(),
     queueMax,
     readFigures: () => readFigures(watching),
@@ -184,7 +186,7 @@ export async function openApp (options: AppOptions): Promise<App> {
     proofs: openProofs({ salts, spend: (signature, until) => spendProof(ingest, signature, until), now: () => new Date(), clockNow: () => clock.now().getTime() }),
     importIntake,
     writer,
-    bulk: bulkStore(ingest, clock, metrics.bulk),
+    bulk: bulkStore(bulk, clock, metrics.bulk),
     summaries: holdSummaries(database, catalog, clock, monotonic),
     clock,
     moderation,
@@ -213,7 +215,7 @@ export async function openApp (options: AppOptions): Promise<App> {
       await writer.drain()
       clearInterval(refreshing)
       await jobs.stop()
-      await Promise.all([database, ingest, jobsDatabase, deliveries, moderation, watching].map(open => open.close()))
+      await Promise.all([database, ingest, bulk, jobsDatabase, deliveries, moderation, watching].map(open => open.close()))
       redis?.disconnect()
     }
   }
@@ -255,7 +257,7 @@ export function bulkStore (database: Database, clock: Clock, onCommitted: BulkMe
       onCommitted(fresh.size, reports.length - fresh.size)
       return fresh
     },
-    markHistory: (serviceId, from, to) => markHistory(database, serviceId, from, to, clock.now())
+    markHistory: spans => markHistory(database, spans, clock.now())
   }
 }
 

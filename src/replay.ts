@@ -126,11 +126,13 @@ async function * readRows (name: string, raw: AsyncIterable<Uint8Array>): AsyncG
 
 async function * readJson (name: string, bytes: AsyncIterable<Uint8Array>): AsyncGenerator<{ line: number, value: unknown }> {
   let number = 0
-  for await (const { line } of readLines(bytes, LINE_BYTES_MAX)) {
-    number += 1
-    if (line === undefined) throw refusal(name, number, `longer than ${LINE_BYTES_MAX} bytes`, undefined)
-    if (line.trim() === '') continue
-    yield { line: number, value: parseJson(name, number, line) }
+  for await (const lines of readLines(bytes, LINE_BYTES_MAX)) {
+    for (const { line } of lines) {
+      number += 1
+      if (line === undefined) throw refusal(name, number, `longer than ${LINE_BYTES_MAX} bytes`, undefined)
+      if (line.trim() === '') continue
+      yield { line: number, value: parseJson(name, number, line) }
+    }
   }
 }
 

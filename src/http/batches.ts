@@ -49,18 +49,24 @@ export function itemOfLine (line: string): Item {
   return itemOf(value)
 }
 
-/** Items of a file of lines; blank ones are passed over. @param linesMax after which a Fault `too-large` ends it. */
-export async function * itemsOfLines (source: AsyncIterable<Uint8Array>, linesMax = Infinity): AsyncGenerator<Item> {
+/** Items of a file of lines, as many at once as arrived together; blank ones are passed over. @param linesMax after which a Fault `too-large` ends it. */
+export async function * itemsOfLines (source: AsyncIterable<Uint8Array>, linesMax = Infinity): AsyncGenerator<Item[]> {
   let count = 0
   let blank = 0
-  for await (const found of readLines(source, LINE_BYTES_MAX)) {
-    if ('line' in found && found.line.trim() === '') {
-      // Nobody waits for anything between blank lines: without a pause they would hold up all other requests.
-      if (++blank % RECHECK_LINES === 0) await setImmediate()
-      continue
+  for await (const lines of readLines(source, LINE_BYTES_MAX)) {
+    const items: Item[] = []
+    for (const { line } of lines) {
+      if (line?.trim() === '') {
+        // Nobody waits for anything between blank lines: without a pause they would hold up all other requests.
+        if (++blank % RECHECK_LINES === 0) await setImmediate()
+      } else if (++count > linesMax) {
+        break
+      } else {
+        items.push(line === undefined ? { fault: new Fault('too-large', `The line is longer than ${LINE_BYTES_MAX} bytes.`) } : itemOfLine(line))
+      }
     }
-    if (++count > linesMax) throw new Fault('too-large', `A batch has at most ${linesMax} lines; send the rest in another.`)
-    yield 'line' in found ? itemOfLine(found.line) : { fault: new Fault('too-large', `The line is longer than ${LINE_BYTES_MAX} bytes.`) }
+    if (items.length > 0) yield items
+    if (count > linesMax) throw new Fault('too-large', `A batch has at most ${linesMax} lines; send the rest in another.`)
   }
 }
 
@@ -118,7 +124,7 @@ export const batches: Routes<{
       // When it breaks off, the rest is let past: the answer still has to go through the same connection.
       const items = isStream(request.body)
         ? whileAllowed(itemsOfLines(request.body.iterator({ destroyOnReturn: false }), LINES_MAX), () => checkToken(db, request, 'import', now()))
-        : itemsOfArray(request.body)
+        : [itemsOfArray(request.body)]
       await takeBulk(items, intake, store, counts, onRefused)
     } catch (error) {
       if (isStream(request.body)) request.body.resume()
@@ -134,20 +140,24 @@ export const batches: Routes<{
 }
 
 /** Asks again on the way: a token that is revoked while its batch flows takes no more. */
-async function * whileAllowed (items: AsyncIterable<Item>, check: () => Promise<unknown>): AsyncGenerator<Item> {
-  let count = 0
-  for await (const item of items) {
-    if (++count % RECHECK_LINES === 0) await check()
-    yield item
+async function * whileAllowed (groups: AsyncIterable<Item[]>, check: () => Promise<unknown>): AsyncGenerator<Item[]> {
+  let unchecked = 0
+  for await (const items of groups) {
+    unchecked += items.length
+    if (unchecked >= RECHECK_LINES) {
+      await check()
+      unchecked = 0
+    }
+    yield items
   }
 }
 
-function * itemsOfArray (body: unknown): Generator<Item> {
+function itemsOfArray (body: unknown): Item[] {
   // Null is what no body at all is given as.
-  if (body === null) return
+  if (body === null) return []
   if (!Array.isArray(body)) throw notArray()
   if (body.length > ARRAY_ITEMS_MAX) throw new Fault('too-large', `An array has at most ${ARRAY_ITEMS_MAX} reports; send more as ${NDJSON}.`)
-  for (const value of body) yield itemOf(value)
+  return body.map(itemOf)
 }
 
 function notArray (): Fault {

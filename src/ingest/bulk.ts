@@ -1,10 +1,14 @@
-// Many reports at once: the batch call's and the import command's way in.
+// Many reports at once: the batch call's and the import command's way in. What a line is stands in http/batches, the
+// statements in db.
 import { Fault, type FaultCode } from '../core/faults.ts'
 import type { NewReport } from '../core/reports.ts'
+import { BULK_SIZE } from '../db/reports.ts'
 import type { ImportInput, ImportIntake } from './intake.ts'
 
-/** Reports committed in one statement. */
-const CHUNK_SIZE = 500
+/** Statements under way at once: the database works on them while the next is made ready. */
+const UNDER_WAY_MAX = 2
+/** A mark of history holds for so long without being made again, ms: an import is over when none was made for 5 s (jobs/rejudge). */
+const MARK_AGAIN_MS = 1_000
 /** Refusals that are named; further ones are only counted. */
 export const FAULTS_NAMED_MAX = 1_000
 
@@ -29,59 +33,136 @@ export function emptyCounts (): BulkCounts {
 /** Told of every statement that was committed: how many of its reports were new, and how many were there before. */
 export type BulkMeter = (counted: number, duplicate: number) => void
 
+/** The minutes, first and last (ms), of a service's history that an import brings. */
+export interface Span { serviceId: number, from: number, to: number }
+
 /** Where bulk reports are committed. */
 export interface BulkStore {
   /** Commits; resolves to the ids that are new. */
   insert: (reports: readonly NewReport[]) => Promise<Set<string>>
-  /** Notes the minutes (ms, first and last) of history before they are committed. */
-  markHistory: (serviceId: number, from: number, to: number) => Promise<void>
+  /** Notes the minutes of history before they are committed; a service stands once. */
+  markHistory: (spans: readonly Span[]) => Promise<void>
 }
 
 /**
- * Commits items as they flow, 500 at a time, and counts into `counts`, which is true at every moment: an item counts
- * after its commit. A refused item harms no other, and `onRefused` is told of it. Whatever `store` throws breaks it off.
+ * Commits items as they flow, BULK_SIZE at a time, and counts into `counts`, which is true at every moment: an item counts
+ * after its commit. A refused item harms no other, and `onRefused` is told of it. Whatever `store` throws breaks it off,
+ * once what else is under way has come to its end.
  */
 export async function takeBulk (
-  items: AsyncIterable<Item> | Iterable<Item>, intake: ImportIntake, store: BulkStore, counts: BulkCounts, onRefused: (code: FaultCode) => void = () => {}
+  groups: AsyncIterable<readonly Item[]> | Iterable<readonly Item[]>, intake: ImportIntake, store: BulkStore, counts: BulkCounts,
+  onRefused: (code: FaultCode) => void = () => {}
 ): Promise<void> {
+  const commits = openCommits(store, counts)
   let index = 0
   let chunk: NewReport[] = []
-  const commit = async () => {
-    const batch = chunk
-    chunk = []
-    const fresh = await commitChunk(batch, store)
-    counts.received += batch.length
-    counts.counted += fresh
-    counts.duplicate += batch.length - fresh
-  }
   try {
-    for await (const item of items) {
-      try {
-        if ('fault' in item) throw item.fault
-        chunk.push(intake(item.input))
-      } catch (error) {
-        if (!(error instanceof Fault)) throw error
-        counts.received++
-        counts.refused++
-        onRefused(error.code)
-        if (counts.faults.length < FAULTS_NAMED_MAX) counts.faults.push({ index, fault: error })
+    for await (const items of groups) {
+      for (const item of items) {
+        try {
+          if ('fault' in item) throw item.fault
+          chunk.push(intake(item.input))
+        } catch (error) {
+          if (!(error instanceof Fault)) throw error
+          counts.received++
+          counts.refused++
+          onRefused(error.code)
+          if (counts.faults.length < FAULTS_NAMED_MAX) counts.faults.push({ index, fault: error })
+        }
+        index++
+        if (chunk.length < BULK_SIZE) continue
+        const full = chunk
+        chunk = []
+        await commits.begin(full)
       }
-      index++
-      if (chunk.length >= CHUNK_SIZE) await commit()
     }
   } finally {
     // Also when the source breaks off: what was good is kept.
-    if (chunk.length > 0) await commit()
+    try {
+      if (chunk.length > 0) await commits.begin(chunk)
+    } finally {
+      await commits.end()
+    }
   }
 }
 
-async function commitChunk (chunk: readonly NewReport[], store: BulkStore): Promise<number> {
-  const spans = new Map<number, { from: number, to: number }>()
-  for (const { serviceId, minute, history } of chunk) {
-    if (!history) continue
-    const span = spans.get(serviceId)
-    spans.set(serviceId, { from: Math.min(span?.from ?? minute, minute), to: Math.max(span?.to ?? minute, minute) })
+/**
+ * Commits chunks, a few at once. Two of them may hold the same id: whose statement comes later waits for the other and
+ * finds it there, and since all are sorted alike, none waits in a circle.
+ */
+function openCommits (store: BulkStore, counts: BulkCounts) {
+  const history = openHistory(store)
+  const underWay = new Set<Promise<void>>()
+  let failure: { error: unknown } | undefined
+
+  async function commit (chunk: readonly NewReport[]): Promise<void> {
+    try {
+      await history.mark(spansOf(chunk))
+      const { size: fresh } = await store.insert(chunk)
+      counts.received += chunk.length
+      counts.counted += fresh
+      counts.duplicate += chunk.length - fresh
+    } catch (error) {
+      failure ??= { error }
+    }
   }
-  for (const [serviceId, { from, to }] of spans) await store.markHistory(serviceId, from, to)
-  return (await store.insert(chunk)).size
+
+  return {
+    /** Resolves when there is room for it; throws what an earlier one failed with. */
+    async begin (chunk: readonly NewReport[]): Promise<void> {
+      if (underWay.size >= UNDER_WAY_MAX) await Promise.race(underWay)
+      if (failure !== undefined) throw failure.error
+      const ended = commit(chunk).finally(() => underWay.delete(ended))
+      underWay.add(ended)
+    },
+    async end (): Promise<void> {
+      await Promise.all(underWay)
+      if (failure !== undefined) throw failure.error
+      await history.end()
+    }
+  }
+}
+
+/** Marks of history, made again only when they grow or age. */
+function openHistory (store: BulkStore) {
+  const marked = new Map<number, Span & { at: number }>()
+  /** Of which a chunk was committed since, without a new one. */
+  const reused = new Set<number>()
+
+  async function make (spans: readonly Span[]): Promise<void> {
+    if (spans.length === 0) return
+    const at = performance.now()
+    await store.markHistory(spans)
+    for (const span of spans) {
+      reused.delete(span.serviceId)
+      marked.set(span.serviceId, { ...widen(span, marked.get(span.serviceId)), at })
+    }
+  }
+
+  return {
+    async mark (spans: readonly Span[]): Promise<void> {
+      const missing: Span[] = []
+      for (const span of spans) {
+        const known = marked.get(span.serviceId)
+        const holds = known !== undefined && known.from <= span.from && known.to >= span.to && performance.now() - known.at < MARK_AGAIN_MS
+        if (holds) reused.add(span.serviceId)
+        else missing.push(widen(span, known))
+      }
+      await make(missing)
+    },
+    /** Leaves no commit without a request to judge again that is younger. */
+    end: () => make([...reused].map(serviceId => marked.get(serviceId)!))
+  }
+}
+
+function widen (span: Span, other: Span | undefined): Span {
+  return other === undefined ? span : { serviceId: span.serviceId, from: Math.min(span.from, other.from), to: Math.max(span.to, other.to) }
+}
+
+function spansOf (chunk: readonly NewReport[]): Span[] {
+  const spans = new Map<number, Span>()
+  for (const { serviceId, minute, history } of chunk) {
+    if (history) spans.set(serviceId, widen({ serviceId, from: minute, to: minute }, spans.get(serviceId)))
+  }
+  return [...spans.values()]
 }

@@ -5,11 +5,12 @@ const NEWLINE = 0x0a
 const RETURN = 0x0d
 
 /**
- * A byte stream as UTF-8 lines, ended by `\n` or `\r\n`; a last line without an end counts, an empty one after the last
+ * A byte stream as UTF-8 lines, those that one chunk of it ends together (never none): handing over each by itself costs
+ * as much as reading it. Lines are ended by `\n` or `\r\n`; a last line without an end counts, an empty one after the last
  * end does not. A line of more than `maxBytes` (its end not counted) is reported, skipped and never held: memory stays
  * flat whatever is sent. A byte order mark is dropped.
  */
-export async function * readLines (stream: AsyncIterable<Uint8Array>, maxBytes: number): AsyncGenerator<Line, void, undefined> {
+export async function * readLines (stream: AsyncIterable<Uint8Array>, maxBytes: number): AsyncGenerator<Line[], void, undefined> {
   let held: Buffer[] = []
   let heldBytes = 0
   const end = (last: Buffer): Line => {
@@ -25,18 +26,21 @@ export async function * readLines (stream: AsyncIterable<Uint8Array>, maxBytes: 
   }
   for await (const chunk of stream) {
     const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
+    const lines: Line[] = []
     let from = 0
     for (let at = bytes.indexOf(NEWLINE); at !== -1; at = bytes.indexOf(NEWLINE, from)) {
-      yield end(bytes.subarray(from, at))
+      lines.push(end(bytes.subarray(from, at)))
       from = at + 1
     }
-    if (from === bytes.length) continue
-    heldBytes += bytes.length - from
-    // Once too long, only the length is kept.
-    if (heldBytes > maxBytes + 1) held = []
-    else held.push(bytes.subarray(from))
+    if (from < bytes.length) {
+      heldBytes += bytes.length - from
+      // Once too long, only the length is kept.
+      if (heldBytes > maxBytes + 1) held = []
+      else held.push(bytes.subarray(from))
+    }
+    if (lines.length > 0) yield lines
   }
-  if (heldBytes > 0) yield end(Buffer.alloc(0))
+  if (heldBytes > 0) yield [end(Buffer.alloc(0))]
 }
 
 function textOf (bytes: Buffer): string {
