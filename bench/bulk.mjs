@@ -14,7 +14,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { DAY_MS, floorTo, HOUR_MS, MINUTE_MS } from '../dist/core/time.js'
 import { openDatabase } from '../dist/db/client.js'
 import { createToken } from '../dist/http/tokens.js'
-import { ask, describeMachine, here, median, NODE_FLAGS, show, startOurs } from './servers.mjs'
+import { ask, describeMachine, here, median, show, startOurs } from './servers.mjs'
 
 const LINES = Number(process.env.LINES ?? 300_000)
 const ROUNDS = Number(process.env.ROUNDS ?? 3)
@@ -32,6 +32,8 @@ const SAMPLE_MS = 100
 /** Memory is flat when the last tenth of a run holds at most so much more than the second; from so many lines on it is judged. */
 const FLAT = 1.1
 const FLAT_LINES = 1_000_000
+/** How many of them say something in words. */
+const COMMENTED = 0.01
 const REGIONS = ['US', 'US-CA', 'US-NY', 'US-TX', 'CA-ON', 'CA-QC', 'GB', 'DE', 'FR', 'JP', 'IN', 'BR', 'AU', 'MX', undefined]
 
 const folder = await mkdtemp(join(tmpdir(), 'groundswell-bench-'))
@@ -48,21 +50,27 @@ function openChance (seed) {
   }
 }
 
-/** The first half as likely as all others together, and so on: few are named often, and most now and then. */
-const skewed = (list, chance) => list[Math.floor(list.length * chance() ** 2)]
+/** One of a list, the k-th a k-th as often as the first: few are named often, and most now and then. */
+function openPick (list) {
+  const sums = []
+  for (const [i] of list.entries()) sums.push((sums.at(-1) ?? 0) + 1 / (i + 1))
+  return chance => list[sums.findIndex(sum => sum > chance * sums.at(-1))]
+}
 
 /** Lines of a history, in order of time as a relay has them, spread over `[from, to)`; each has a reporter of its own. */
 function * makeLines (words, seed, from, to) {
   const chance = openChance(seed)
+  const [service, region, deviceClass, symptom] = [words.services, REGIONS, words.deviceClasses, words.symptoms].map(openPick)
   for (let n = 0; n < LINES; n++) {
     const spoken = chance()
     yield `${JSON.stringify({
-      service: skewed(words.services, chance),
+      service: service(chance()),
       verdict: spoken < 0.7 ? 'down' : spoken < 0.85 ? 'degraded' : 'working',
-      region: skewed(REGIONS, chance),
-      device_class: chance() < 0.9 ? skewed(words.deviceClasses, chance) : undefined,
-      symptom: spoken < 0.5 ? skewed(words.symptoms, chance) : undefined,
+      region: region(chance()),
+      device_class: deviceClass(chance()),
+      symptom: spoken < 0.5 ? symptom(chance()) : undefined,
       impact: chance() < 0.2 ? 'blocked' : undefined,
+      comment: chance() < COMMENTED ? 'Nothing arrives since this morning.' : undefined,
       observed_at: new Date(from + (to - from) * n / LINES).toISOString(),
       reporter: `${seed}-${n.toString(36)}-${Math.floor(chance() * 2 ** 32).toString(36)}`
     })}\n`
@@ -150,7 +158,7 @@ const sendFiles = async files => {
 
 /** Runs the command on all files at once: one stream on its standard input. */
 async function runImport (files, onStarted) {
-  const child = spawn(process.execPath, [...NODE_FLAGS, `${process.env.DIST ?? here('../dist')}/main.js`, 'import', '-'], {
+  const child = spawn(process.execPath, [`${process.env.DIST ?? here('../dist')}/main.js`, 'import', '-'], {
     env: { PATH: process.env.PATH, DATA_DIR: join(folder, 'ours') }, stdio: ['pipe', 'inherit', 'pipe']
   })
   onStarted(child.pid)
@@ -239,7 +247,8 @@ ${LINES} reports a run on ${words.services.length} services, in order of time, $
       if (rows !== LINES) throw new Error(`${LINES} reports were acknowledged, ${rows} are stored`)
       await settle()
       const copied = await copyRows(from, to)
-      if (round === 0) await takeIn(way, files, { received: LINES, counted: 0, duplicate: LINES, refused: 0 })
+      const last = (LINES - 1) % CALL_LINES + 1
+      await takeIn(way, files.slice(-1), { received: last, counted: 0, duplicate: last, refused: 0 })
       if (await countRows(from, to) !== LINES) throw new Error('the same lines once more added rows')
       results[way].push({ ...taken, copied })
       for (const file of files) await rm(file)

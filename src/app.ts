@@ -9,6 +9,7 @@ import { openDatabase, retryConflicts, type Connection, type Database } from './
 import { beginJudging } from './db/detector.ts'
 import { migrate } from './db/migrate.ts'
 import { readFigures } from './db/figures.ts'
+import { insertImported } from './db/imports.ts'
 import { spendProof } from './db/proofs.ts'
 import { importAgeMaxMs, insertReports, readVoices, retentionStart } from './db/reports.ts'
 import { admitService } from './db/roles.ts'
@@ -253,8 +254,8 @@ export async function prepareDatabase (
 export function bulkStore (database: Database, clock: Clock, onCommitted: BulkMeter = () => {}): BulkStore {
   return {
     async insert (reports) {
-      const fresh = await retryConflicts(() => insertReports(database, reports, clock.speed, clock.now()))
-      onCommitted(fresh.size, reports.length - fresh.size)
+      const fresh = await retryConflicts(() => insertImported(database, reports, clock.speed, clock.now()))
+      onCommitted(fresh, reports.length - fresh)
       return fresh
     },
     markHistory: spans => markHistory(database, spans, clock.now())

@@ -2,7 +2,7 @@
 // statements in db.
 import { Fault, type FaultCode } from '../core/faults.ts'
 import type { NewReport } from '../core/reports.ts'
-import { BULK_SIZE } from '../db/reports.ts'
+import { IMPORT_SIZE } from '../db/imports.ts'
 import type { ImportInput, ImportIntake } from './intake.ts'
 
 /** Statements under way at once: the database works on them while the next is made ready. */
@@ -38,14 +38,14 @@ export interface Span { serviceId: number, from: number, to: number }
 
 /** Where bulk reports are committed. */
 export interface BulkStore {
-  /** Commits; resolves to the ids that are new. */
-  insert: (reports: readonly NewReport[]) => Promise<Set<string>>
+  /** Commits; resolves to how many are new. */
+  insert: (reports: readonly NewReport[]) => Promise<number>
   /** Notes the minutes of history before they are committed; a service stands once. */
   markHistory: (spans: readonly Span[]) => Promise<void>
 }
 
 /**
- * Commits items as they flow, BULK_SIZE at a time, and counts into `counts`, which is true at every moment: an item counts
+ * Commits items as they flow, IMPORT_SIZE at a time, and counts into `counts`, which is true at every moment: an item counts
  * after its commit. A refused item harms no other, and `onRefused` is told of it. Whatever `store` throws breaks it off,
  * once what else is under way has come to its end.
  */
@@ -55,10 +55,12 @@ export async function takeBulk (
 ): Promise<void> {
   const commits = openCommits(store, counts)
   let index = 0
-  let chunk: NewReport[] = []
+  // Those with a comment apart: theirs are statements of their own kind (db/imports).
+  const chunks: [NewReport[], NewReport[]] = [[], []]
   try {
     for await (const items of groups) {
       for (const item of items) {
+        const chunk = chunks['input' in item && item.input.comment !== undefined ? 1 : 0]
         try {
           if ('fault' in item) throw item.fault
           chunk.push(intake(item.input))
@@ -70,16 +72,14 @@ export async function takeBulk (
           if (counts.faults.length < FAULTS_NAMED_MAX) counts.faults.push({ index, fault: error })
         }
         index++
-        if (chunk.length < BULK_SIZE) continue
-        const full = chunk
-        chunk = []
-        await commits.begin(full)
+        if (chunk.length < IMPORT_SIZE) continue
+        await commits.begin(chunk.splice(0))
       }
     }
   } finally {
     // Also when the source breaks off: what was good is kept.
     try {
-      if (chunk.length > 0) await commits.begin(chunk)
+      for (const chunk of chunks) if (chunk.length > 0) await commits.begin(chunk)
     } finally {
       await commits.end()
     }
@@ -98,7 +98,7 @@ function openCommits (store: BulkStore, counts: BulkCounts) {
   async function commit (chunk: readonly NewReport[]): Promise<void> {
     try {
       await history.mark(spansOf(chunk))
-      const { size: fresh } = await store.insert(chunk)
+      const fresh = await store.insert(chunk)
       counts.received += chunk.length
       counts.counted += fresh
       counts.duplicate += chunk.length - fresh

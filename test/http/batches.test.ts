@@ -89,6 +89,17 @@ t.test('sending it again doubles nothing, as an array or as lines', async t => {
   t.equal(await stored(), before + 2)
 })
 
+t.test('the same reports in two batches at once, and once more within one, count once each', async t => {
+  const before = await stored()
+  const items = Array.from({ length: 3_500 }, (_, i) => item({ service: ['imessage', 'github', 'slack'][i % 3] }))
+  const answers = await Promise.all([lines(ndjson([...items, ...items])), lines(ndjson([...items].reverse())), lines(ndjson(items))])
+  for (const answer of answers) counts(t, answer, { refused: 0 })
+  const sum = (key: string) => answers.reduce((sum, { body }) => sum + body[key], 0)
+  t.equal(sum('counted'), 3_500)
+  t.equal(sum('duplicate'), 3 * 3_500)
+  t.equal(await stored(), before + 3_500)
+})
+
 t.test('a relay answers for its networks: thousands of one address count', async t => {
   counts(t, await send(Array.from({ length: 50 }, () => item({ service: 'github' }))), { counted: 50, quarantined: 0 })
 })
@@ -164,18 +175,18 @@ t.test('a database lost midway is told as 503 with the counts so far, and the fi
   const database = await createDatabase(t)
   const app = await openTestApp(t, { now: NOW, database })
   const authorization = `Bearer ${await app.token()}`
-  const items = Array.from({ length: 1_200 }, () => item())
+  const items = Array.from({ length: 2_400 }, () => item())
   const absence = cutOff(database)
   const answer = await send(Readable.from((async function * () {
-    yield ndjson(items.slice(0, 600))
+    yield ndjson(items.slice(0, 1_200))
     while ((await app.database.query('select 1 from reports limit 1')).length === 0) await setImmediate()
     await absence.begin()
-    yield ndjson(items.slice(600))
+    yield ndjson(items.slice(1_200))
   })()), 'application/x-ndjson', authorization, app)
-  t.match(answer, { status: 503, headers: { 'retry-after': /^\d+$/ }, body: { type: '/problems/unavailable', received: 500, counted: 500, refused: 0, problems: [] } })
+  t.match(answer, { status: 503, headers: { 'retry-after': /^\d+$/ }, body: { type: '/problems/unavailable', received: 1_000, counted: 1_000, refused: 0, problems: [] } })
   await absence.end()
   const again = await send(ndjson(items), 'application/x-ndjson', authorization, app)
-  counts(t, again, { received: 1_200, counted: 700, duplicate: 500 })
+  counts(t, again, { received: 2_400, counted: 1_400, duplicate: 1_000 })
 })
 
 t.test('a connection lost midway keeps what was whole, and is no failure of ours', async t => {
@@ -183,11 +194,11 @@ t.test('a connection lost midway keeps what was whole, and is no failure of ours
   const { port } = app.http.server.address() as AddressInfo
   const client = request({ port, host: '127.0.0.1', method: 'POST', path: '/v1/reports/batch', headers: { authorization: `Bearer ${token}`, 'content-type': 'application/x-ndjson' } })
   client.on('error', () => {})
-  client.write(ndjson(Array.from({ length: 600 }, () => item())) + '{"service":"imess')
-  while (await stored() < before + 500) await setImmediate()
+  client.write(ndjson(Array.from({ length: 1_200 }, () => item())) + '{"service":"imess')
+  while (await stored() < before + 1_000) await setImmediate()
   client.destroy()
-  while (await stored() < before + 600) await setImmediate()
-  t.equal(await stored(), before + 600)
+  while (await stored() < before + 1_200) await setImmediate()
+  t.equal(await stored(), before + 1_200)
 })
 
 t.test('property: whatever a line holds, no answer is a 5xx', async () => {
