@@ -1,5 +1,6 @@
 // How fast many reports come in, beside COPY of the very same rows into a table of the same partitions, key and index:
-// `npm run bench:bulk`. Two ways in: the batch call with NDJSON on a service as it ships, and `groundswell import` beside it.
+// `npm run bench:bulk`. Three ways in: the batch call with NDJSON on a service as it ships, `groundswell import` beside that
+// service, and the same alone. A service recounts what comes in while it comes in; COPY runs while it has nothing to do.
 // LINES a run, ROUNDS and WAYS say how much; SEED makes other lines. LINES=10000000 ROUNDS=1 shows whether memory stays flat.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -19,14 +20,15 @@ import { ask, describeMachine, here, median, show, startOurs } from './servers.m
 const LINES = Number(process.env.LINES ?? 300_000)
 const ROUNDS = Number(process.env.ROUNDS ?? 3)
 const SEED = Number(process.env.SEED ?? 1)
-const WAYS = (process.env.WAYS ?? 'batch,import').split(',')
-const TITLES = { batch: 'POST /v1/reports/batch, NDJSON', import: 'groundswell import' }
+const WAYS = (process.env.WAYS ?? 'batch,import,alone').split(',')
+const TITLES = { batch: 'POST /v1/reports/batch, NDJSON', import: 'groundswell import, beside the service', alone: 'groundswell import, with its start, without a service' }
 /** The batch call takes no more in one. */
 const CALL_LINES = 100_000
 /** Days in which reports may lie: inside the retention, and before the service began to watch. */
 const DAYS = 28
 /** Reports a minute, of all services: ten million in those days. */
 const PER_MINUTE = 10_000_000 / (DAYS * DAY_MS / MINUTE_MS)
+const ENVIRONMENT = { LIMIT_ADMIN: '999999999/60' }
 const TENTHS = 10
 const SAMPLE_MS = 100
 /** Memory is flat when the last tenth of a run holds at most so much more than the second; from so many lines on it is judged. */
@@ -110,7 +112,7 @@ async function readCpu () {
   }
   if (processes.size === 0) return { node: NaN, postgres: NaN }
   const descends = each => each !== undefined && (each.parent === ours.pid || descends(processes.get(each.parent)))
-  const used = { node: processes.get(ours.pid).s + processes.get(process.pid).ended, postgres: 0 }
+  const used = { node: (processes.get(ours.pid)?.s ?? 0) + processes.get(process.pid).ended, postgres: 0 }
   for (const each of processes.values()) {
     if (!descends(each)) continue
     if (each.comm === 'postgres') used.postgres += each.s + each.ended
@@ -176,6 +178,7 @@ async function runImport (files, onStarted) {
 /** Runs one way in, and checks what it says of itself. */
 async function takeIn (way, files, expected) {
   let stopWatching = () => []
+  if (way === 'alone') await ours.stop()
   const from = await readCpu()
   const began = performance.now()
   if (way === 'batch') stopWatching = watchMemory(ours.pid)
@@ -185,6 +188,7 @@ async function takeIn (way, files, expected) {
   const s = (performance.now() - began) / 1000
   const memory = stopWatching()
   const to = await readCpu()
+  if (way === 'alone') ours = await startOurs(join(folder, 'ours'), ENVIRONMENT)
   for (const [key, value] of Object.entries(expected)) if (told[key] !== value) throw new Error(`${TITLES[way]}: ${key} is ${told[key]}, not ${value}`)
   return { perSecond: LINES / s, memory, node: (to.node - from.node) * 1e6 / LINES, postgres: (to.postgres - from.postgres) * 1e6 / LINES }
 }
@@ -216,7 +220,7 @@ async function copyRows (from, to) {
   return { perSecond: LINES / s, postgres: (after.postgres - cpu.postgres) * 1e6 / LINES }
 }
 
-const ours = await startOurs(join(folder, 'ours'), { LIMIT_ADMIN: '999999999/60' })
+let ours = await startOurs(join(folder, 'ours'), ENVIRONMENT)
 const database = openDatabase(ours.connection, { onError: () => {} })
 let token
 try {
@@ -261,7 +265,7 @@ ${LINES} reports a run on ${words.services.length} services, in order of time, $
   reports/s     ${all(({ perSecond }) => perSecond, 0)}
   COPY, rows/s  ${all(({ copied }) => copied.perSecond, 0)}
   ours / COPY   ${all(({ perSecond, copied }) => perSecond / copied.perSecond, 2)}   goal 0.3
-  processor     Node ${all(({ node }) => node, 1)} µs a report, PostgreSQL ${all(({ postgres }) => postgres, 1)} with recounting; COPY ${all(({ copied }) => copied.postgres, 1)}`)
+  processor     Node ${all(({ node }) => node, 1)} µs a report, PostgreSQL ${way === 'alone' ? 'not known' : `${all(({ postgres }) => postgres, 1)} with recounting`}; COPY ${all(({ copied }) => copied.postgres, 1)}`)
     for (const { memory } of results[way].slice(-1)) {
       console.log(`  memory, MiB   least median most by tenths of the last run: ${memory.map(part => part.map(mib => mib?.toFixed(0)).join(' ')).join(' | ')}`)
       const grown = memory.at(-1)[1] / memory[1][1]

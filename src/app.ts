@@ -6,7 +6,7 @@ import { INTERVAL_MS } from './core/reports.ts'
 import { floorTo, MINUTE_MS, type Clock } from './core/time.ts'
 import { readBlocksInForce } from './db/blocks.ts'
 import { openDatabase, retryConflicts, type Connection, type Database } from './db/client.ts'
-import { beginJudging } from './db/detector.ts'
+import { beginJudging, requestRefolds } from './db/detector.ts'
 import { migrate } from './db/migrate.ts'
 import { readFigures } from './db/figures.ts'
 import { insertImported } from './db/imports.ts'
@@ -258,7 +258,8 @@ export function bulkStore (database: Database, clock: Clock, onCommitted: BulkMe
       onCommitted(fresh, reports.length - fresh)
       return fresh
     },
-    markHistory: spans => markHistory(database, spans, clock.now())
+    markHistory: spans => retryConflicts(() => markHistory(database, spans)),
+    requestRefolds: serviceIds => retryConflicts(() => requestRefolds(database, serviceIds, clock.now()))
   }
 }
 

@@ -154,7 +154,7 @@ export async function tryConnection (connection: Connection): Promise<Error | un
 }
 
 /** Advisory locks, by what they guard. */
-export const LOCKS = { migrate: 7_301, jobs: 7_302, rollup: 7_303, partitions: 7_304, compaction: 7_305, catalog: 7_306, history: 7_307 } as const
+export const LOCKS = { migrate: 7_301, jobs: 7_302, rollup: 7_303, partitions: 7_304, compaction: 7_305, catalog: 7_306 } as const
 
 /** Waits for `lock` (no longer than lock_timeout) and holds it until the transaction ends. */
 export async function lockInTransaction (tx: Db, lock: number): Promise<void> {

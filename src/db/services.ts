@@ -2,8 +2,7 @@
 import { and, eq, getTableColumns, sql } from 'drizzle-orm'
 import { v7 as uuid7 } from 'uuid'
 import { catalog as seed, type Catalog as Seed } from './catalog.ts'
-import { lockInTransaction, LOCKS, retryConflicts, transact, type Database, type Db } from './client.ts'
-import { requestRefolds } from './detector.ts'
+import { transact, type Database, type Db } from './client.ts'
 import { components, dependencies, deviceClasses, fallbacks, services, sourcePages, sources, symptoms, workarounds } from './tables.ts'
 
 /** A thing people can name: by its slug in the API, by its name on a page. */
@@ -118,21 +117,17 @@ export async function beginWatching (db: Db, since: Date): Promise<void> {
 }
 
 /**
- * Notes, before they are committed, which minutes of before `live_since` an import brings, and asks for the services
- * to be judged again. Marks without reports are harmless; reports without their mark would never be judged.
+ * Notes, before they are committed, which minutes of before `live_since` an import brings. Marks without reports are
+ * harmless; reports without their mark, and without `requestRefolds`, would never be judged.
  * @param spans first and last imported minute, ms, of each service, which stands once.
  */
-export async function markHistory (database: Database, spans: readonly { serviceId: number, from: number, to: number }[], now: Date): Promise<void> {
-  const ids = spans.map(({ serviceId }) => serviceId)
-  await retryConflicts(() => transact(database, async tx => {
-    // Imports at once mark the same services, in whatever order: one after another, none waits in a circle.
-    await lockInTransaction(tx, LOCKS.history)
-    await tx.query(`update services s set history_from = least(s.history_from, span.first), history_to = greatest(s.history_to, span.last)
-      from unnest($1::integer[], $2::timestamptz[], $3::timestamptz[]) as span (id, first, last)
-      where s.id = span.id and (s.history_from is null or s.history_from > span.first or s.history_to < span.last)`,
-    [ids, spans.map(({ from }) => new Date(from).toISOString()), spans.map(({ to }) => new Date(to).toISOString())], 'mark_history')
-    await requestRefolds(tx, ids, now)
-  }))
+export async function markHistory (db: Db, spans: readonly { serviceId: number, from: number, to: number }[]): Promise<void> {
+  // Imports at once mark the same services: locked in one order, none waits in a circle.
+  await db.query(`with locked as materialized (select id from services where id = any($1::integer[]) order by id for update)
+    update services s set history_from = least(s.history_from, span.first), history_to = greatest(s.history_to, span.last)
+    from locked join unnest($1::integer[], $2::timestamptz[], $3::timestamptz[]) as span (id, first, last) using (id)
+    where s.id = locked.id and (s.history_from is null or s.history_from > span.first or s.history_to < span.last)`,
+  [spans.map(({ serviceId }) => serviceId), spans.map(({ from }) => new Date(from).toISOString()), spans.map(({ to }) => new Date(to).toISOString())], 'mark_history')
 }
 
 /**

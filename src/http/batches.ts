@@ -73,7 +73,7 @@ export async function * itemsOfLines (source: AsyncIterable<Uint8Array>, linesMa
 function itemOf (value: unknown): Item {
   const checked = BatchItem.safeParse(value)
   if (!checked.success) return { fault: faultOfZod(checked.error, 'body', value) }
-  return { input: { ...inputOf(checked.data), reporter: checked.data.reporter } }
+  return { input: inputOf(checked.data) }
 }
 
 function describeCounts ({ faults, ...counts }: BulkCounts): z.infer<typeof Batch> {

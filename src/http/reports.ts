@@ -46,7 +46,7 @@ export const ReportBody = z.strictObject({
 })
 
 /** A checked body as the intake takes it. */
-export function inputOf (body: z.infer<typeof ReportBody>): ReportInput {
+export function inputOf<Body extends z.infer<typeof ReportBody>> (body: Body): ReportInput & { reporter: Body['reporter'] } {
   const { service, verdict, region, device_class: deviceClass, symptom, impact, comment, observed_at: observedAt, reporter } = body
   return { service, verdict, region, deviceClass, symptom, impact, comment, observedAt, reporter }
 }

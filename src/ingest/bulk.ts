@@ -5,10 +5,10 @@ import type { NewReport } from '../core/reports.ts'
 import { IMPORT_SIZE } from '../db/imports.ts'
 import type { ImportInput, ImportIntake } from './intake.ts'
 
-/** Statements under way at once: the database works on them while the next is made ready. */
-const UNDER_WAY_MAX = 2
-/** A mark of history holds for so long without being made again, ms: an import is over when none was made for 5 s (jobs/rejudge). */
-const MARK_AGAIN_MS = 1_000
+/** Chunks under way at once: the database works on some while others are marked and the next is made ready. */
+const UNDER_WAY_MAX = 3
+/** A request to judge again is as good as a new one for so long, ms: an import is over when none was made for 5 s (jobs/rejudge). */
+const REQUEST_AGAIN_MS = 1_000
 /** Refusals that are named; further ones are only counted. */
 export const FAULTS_NAMED_MAX = 1_000
 
@@ -42,6 +42,8 @@ export interface BulkStore {
   insert: (reports: readonly NewReport[]) => Promise<number>
   /** Notes the minutes of history before they are committed; a service stands once. */
   markHistory: (spans: readonly Span[]) => Promise<void>
+  /** Asks for the history of services to be judged again. */
+  requestRefolds: (serviceIds: readonly number[]) => Promise<void>
 }
 
 /**
@@ -117,41 +119,46 @@ function openCommits (store: BulkStore, counts: BulkCounts) {
     },
     async end (): Promise<void> {
       await Promise.all(underWay)
+      await history.end().catch(error => { failure ??= { error } })
       if (failure !== undefined) throw failure.error
-      await history.end()
     }
   }
 }
 
-/** Marks of history, made again only when they grow or age. */
+/** Marks of history, made only where it grows, and requests to judge it again, made when the last is old. */
 function openHistory (store: BulkStore) {
-  const marked = new Map<number, Span & { at: number }>()
-  /** Of which a chunk was committed since, without a new one. */
-  const reused = new Set<number>()
+  const marked = new Map<number, Span>()
+  const requestedAt = new Map<number, number>()
+  /** Of which a chunk was committed since, without a new request. */
+  const unasked = new Set<number>()
 
-  async function make (spans: readonly Span[]): Promise<void> {
-    if (spans.length === 0) return
+  async function grow (spans: readonly Span[]): Promise<void> {
+    const grown = spans.map(span => widen(span, marked.get(span.serviceId)))
+      .filter(({ serviceId, from, to }) => marked.get(serviceId)?.from !== from || marked.get(serviceId)?.to !== to)
+    if (grown.length === 0) return
+    await store.markHistory(grown)
+    // Others may have marked more meanwhile.
+    for (const span of grown) marked.set(span.serviceId, widen(span, marked.get(span.serviceId)))
+  }
+
+  async function ask (serviceIds: readonly number[]): Promise<void> {
+    if (serviceIds.length === 0) return
     const at = performance.now()
-    await store.markHistory(spans)
-    for (const span of spans) {
-      reused.delete(span.serviceId)
-      marked.set(span.serviceId, { ...widen(span, marked.get(span.serviceId)), at })
-    }
+    await store.requestRefolds(serviceIds)
+    for (const serviceId of serviceIds) requestedAt.set(serviceId, at)
   }
 
   return {
+    /** Before a chunk is committed. */
     async mark (spans: readonly Span[]): Promise<void> {
-      const missing: Span[] = []
-      for (const span of spans) {
-        const known = marked.get(span.serviceId)
-        const holds = known !== undefined && known.from <= span.from && known.to >= span.to && performance.now() - known.at < MARK_AGAIN_MS
-        if (holds) reused.add(span.serviceId)
-        else missing.push(widen(span, known))
-      }
-      await make(missing)
+      const isOld = ({ serviceId }: Span) => performance.now() - (requestedAt.get(serviceId) ?? -Infinity) >= REQUEST_AGAIN_MS
+      const due = spans.filter(isOld).map(({ serviceId }) => serviceId)
+      for (const { serviceId } of spans) unasked.add(serviceId)
+      for (const serviceId of due) unasked.delete(serviceId)
+      await Promise.all([grow(spans), ask(due)])
     },
-    /** Leaves no commit without a request to judge again that is younger. */
-    end: () => make([...reused].map(serviceId => marked.get(serviceId)!))
+    /** Leaves no commit without a younger request. */
+    end: () => ask([...unasked])
   }
 }
 

@@ -53,7 +53,8 @@ export function openImportIntake ({ catalog, importKey, ageMaxMs, clock }: {
   const hash = openKeyedHash(importKey)
   return input => {
     const report = describeReport(input, catalog(), ageMaxMs, clock.now())
-    return { ...report, id: uuid8(hash(['import', ...idParts(report, input), input.reporter])) }
+    report.id = uuid8(hash(['import', ...idParts(report, input), input.reporter]))
+    return report
   }
 }
 
