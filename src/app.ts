@@ -97,7 +97,7 @@ export async function openApp (options: AppOptions): Promise<App> {
   // The writer's own connection: reads that wait for the pool do not hold up a commit.
   const ingest = openDatabase(connection, { onError, max: 4 })
   // Batches keep theirs busy for as long as they last: no single report waits behind them.
-  const bulk = openDatabase(connection, { onError, max: 2 })
+  const bulk = openDatabase(connection, { onError, max: 3 })
   const jobsDatabase = openDatabase(connection, { onError, max: 3, answerTimeoutMs: 0, statementTimeoutMs: JOB_TIMEOUT_MS })
   // Many receivers answer at once: writing that down must not keep minutes from being judged.
   const deliveries = openDatabase(connection, { onError, max: 2, answerTimeoutMs: 0 })

@@ -28,7 +28,7 @@ export async function importFiles (files: readonly string[], config: Config, log
   const { connection, owner, stop } = await joinDatabase(config, log)
   try {
     await prepareDatabase({ connection, owner }, config.retentionDays, CLOCK.now())
-    const database = openDatabase(connection, { onError: err => log.warn({ err }, 'a database connection was lost'), max: 2, answerTimeoutMs: 0 })
+    const database = openDatabase(connection, { onError: err => log.warn({ err }, 'a database connection was lost'), max: 3, answerTimeoutMs: 0 })
     try {
       const catalog = await readCatalog(database)
       const intake = openImportIntake({
