@@ -13,7 +13,7 @@ const COLUMNS = 13
 /**
  * Commits reports as one statement, which also marks their minutes stale: multi-row `values`, so that it distributes
  * by service, sorted by (service, id), so that two instances do not deadlock.
- * @param reports no more than 1,000; the same id may stand twice.
+ * @param reports no more than 4,000: a statement holds 65,535 values; the same id may stand twice.
  * @param speed the domain clock's, for what counts as late at `now`.
  * @returns the ids that are new; the others were there before.
  */

@@ -31,6 +31,7 @@ import { history } from './history.ts'
 import { leadTimes } from './lead-times.ts'
 import { live, type LiveOptions } from './live.ts'
 import { operations } from './operations.ts'
+import { refuseOverload } from './overload.ts'
 import { moderation, type PreviewRerun } from './moderation.ts'
 import { outages } from './outages.ts'
 import {
@@ -135,6 +136,7 @@ export async function openHttp (options: HttpOptions): Promise<FastifyInstance> 
   })
   noteRequests(app, meters)
   closeGently(app)
+  refuseOverload(app, options.writer)
   const monotonic = () => performance.now()
   limitWaiting(app, monotonic)
   limitStalling(app, monotonic)

@@ -6,10 +6,14 @@ import { DISPOSITIONS } from '../core/vocabulary.ts'
 
 /** Reports waiting for their commit at most; beyond it a report is refused at once. */
 export const QUEUE_MAX = 5_000
+/** A report that would wait longer than this for its commit is refused at once, ms: its answer would come too late (http/waiting). */
+export const WAIT_MAX_MS = 2_000
 /** Reports in one statement at most. */
-export const FLUSH_BATCH_MAX = 256
-/** From here on batches come in multiples of this, so that few statements need preparing. */
-const FLUSH_STEP = 16
+export const FLUSH_BATCH_MAX = 1_024
+/** From each of these on batches come in multiples of it, so that few statements need preparing. */
+const FLUSH_STEPS = [256, 16]
+/** How much the last commit says of how long the next ones take: one that was slow by chance refuses nobody. */
+const CYCLE_WEIGHT = 0.2
 
 const QUARANTINED = DISPOSITIONS.indexOf('quarantined')
 
@@ -23,6 +27,8 @@ export interface Writer {
    * @throws Fault `overloaded` when the queue is full; whatever the commit failed with.
    */
   write: (report: NewReport) => Promise<'new' | 'duplicate'>
+  /** Why no report can be taken just now, if that is so: for who asks before a report is read. `write` refuses by itself. */
+  refusal: () => Fault | undefined
   /** Reports that wait or are under way. */
   depth: () => number
   /** Resolves when everything accepted so far is committed or has failed. */
@@ -45,9 +51,12 @@ export function openWriter ({ insert, onFailed, onFlushed = () => {}, queueMax =
   let queue: Waiting[] = []
   let underWay = 0
   let running: Promise<void> | undefined
+  /** How long it took of late from one commit to the next, ms. */
+  let cycleMs = 0
 
   async function flushAll (): Promise<void> {
     while (queue.length > 0) {
+      const began = performance.now()
       // What lies in the sockets already comes along: a lone report waits for nothing, and of many fewer statements are made.
       await nextTurn()
       const size = flushSize(queue.length)
@@ -56,6 +65,7 @@ export function openWriter ({ insert, onFailed, onFlushed = () => {}, queueMax =
       underWay = batch.length
       await flush(batch)
       underWay = 0
+      cycleMs += CYCLE_WEIGHT * (performance.now() - began - cycleMs)
     }
     running = undefined
   }
@@ -82,16 +92,22 @@ export function openWriter ({ insert, onFailed, onFlushed = () => {}, queueMax =
     onFlushed({ size: batch.length, tookMs: performance.now() - began, counted, duplicate, quarantined })
   }
 
+  function refusal (): Fault | undefined {
+    const commits = Math.ceil((queue.length + 1) / FLUSH_BATCH_MAX) + (underWay > 0 ? 1 : 0)
+    if (queue.length < queueMax && (commits === 1 || commits * cycleMs <= WAIT_MAX_MS)) return undefined
+    return new Fault('overloaded', 'More reports arrive than can be stored right now; try again in a few seconds.', { retryAfterS: 5 })
+  }
+
   return {
     write (report) {
-      if (queue.length >= queueMax) {
-        return Promise.reject(new Fault('overloaded', 'More reports arrive than can be stored right now; try again in a few seconds.', { retryAfterS: 5 }))
-      }
+      const refused = refusal()
+      if (refused !== undefined) return Promise.reject(refused)
       return new Promise((resolve, reject) => {
         queue.push({ report, settle: resolve, fail: reject })
         running ??= flushAll()
       })
     },
+    refusal,
     depth: () => queue.length + underWay,
     async drain () {
       await running
@@ -101,6 +117,7 @@ export function openWriter ({ insert, onFailed, onFlushed = () => {}, queueMax =
 
 /** All of a small queue; of a larger one as many whole steps as fit, and the rest goes with the next. */
 function flushSize (waiting: number): number {
-  if (waiting <= FLUSH_STEP) return waiting
-  return Math.min(FLUSH_BATCH_MAX, waiting - waiting % FLUSH_STEP)
+  const most = Math.min(FLUSH_BATCH_MAX, waiting)
+  const step = FLUSH_STEPS.find(step => most >= step) ?? 1
+  return most - most % step
 }

@@ -49,7 +49,7 @@ t.test('without its database it lives and is not ready, every call says 503, and
   t.match(curve.points, [{ down: 1, working: 1 }])
 })
 
-t.test('a full queue is a reason, told beside the others', async t => {
+t.test('a full queue refuses reports unread, and is a reason, told beside the others', async t => {
   const database = await createDatabase(t)
   const app = await openTestApp(t, { database, queueMax: 20 })
   const holder = new pg.Client(database.url)
@@ -66,6 +66,9 @@ t.test('a full queue is a reason, told beside the others', async t => {
     return answer.status
   })
   await refused
+  const unread = await app.ask('/v1/reports', { method: 'POST', payload: '{', headers: { 'content-type': 'application/json' } })
+  problem(t, unread, 'overloaded')
+  t.equal(unread.headers['retry-after'], '5', 'refused before anything of it is read')
   const full = await app.ask('/readyz')
   problem(t, full, 'unavailable')
   t.equal(full.body.detail, 'The queue of reports is full.')

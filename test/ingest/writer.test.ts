@@ -107,12 +107,45 @@ t.test('a commit that fails fails its own reports, tells of them, and no other',
 t.test('a long queue goes out in batches of a bounded size', async t => {
   const store = openStore()
   const writer = openWriter({ insert: store.insert, onFailed: () => t.fail() })
-  const sent = Array.from({ length: 600 }, (_, i) => writer.write(report(String(i))))
+  const sent = Array.from({ length: 2_600 }, (_, i) => writer.write(report(String(i))))
   for (let i = 0; i < 8 && writer.depth() > 0; i++) {
     await pass()
     store.commits[i]?.done()
   }
   await Promise.all(sent)
   const sizes = store.commits.map(({ ids }) => ids.length)
-  t.ok(Math.max(...sizes) <= 256 && sizes.length <= 6, sizes.join(' '))
+  t.strictSame(sizes, [1_024, 1_024, 512, 32, 8])
+})
+
+t.test('when commits are slow, a report that would wait too long is refused at once, and taken again when they are not', async t => {
+  const now = performance.now.bind(performance)
+  let skippedMs = 0
+  performance.now = () => now() + skippedMs
+  t.teardown(() => { performance.now = now })
+  const store = openStore()
+  const writer = openWriter({ insert: store.insert, onFailed: () => t.fail() })
+  const commit = async (number: number, tookMs: number) => {
+    const written = writer.write(report(`one ${number}`))
+    await pass()
+    skippedMs += tookMs
+    store.commits[number]!.done()
+    await written
+    await pass()
+  }
+  await commit(0, 2_500)
+  t.equal(writer.refusal(), undefined, 'one slow commit is chance')
+  for (let number = 1; number < 10; number++) await commit(number, 2_500)
+  const first = writer.write(report('first'))
+  await pass()
+  t.match(writer.refusal(), { code: 'overloaded', retryAfterS: 5 })
+  await t.rejects(writer.write(report('second')), { code: 'overloaded' })
+  store.commits[10]!.done()
+  t.equal(await first, 'new', 'with nobody before it a report is taken all the same')
+  await pass()
+  for (let number = 11; number < 16; number++) await commit(number, 1)
+  const another = writer.write(report('another'))
+  await pass()
+  t.equal(writer.refusal(), undefined)
+  store.commits[16]!.done()
+  t.equal(await another, 'new')
 })
