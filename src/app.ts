@@ -6,7 +6,7 @@ import { INTERVAL_MS } from './core/reports.ts'
 import { floorTo, MINUTE_MS, type Clock } from './core/time.ts'
 import { readBlocksInForce } from './db/blocks.ts'
 import { openDatabase, retryConflicts, type Connection, type Database } from './db/client.ts'
-import { beginJudging, requestRefolds } from './db/detector.ts'
+import { beginJudging, requestRejudge } from './db/detector.ts'
 import { migrate } from './db/migrate.ts'
 import { readFigures } from './db/figures.ts'
 import { insertImported } from './db/imports.ts'
@@ -258,8 +258,10 @@ export function bulkStore (database: Database, clock: Clock, onCommitted: BulkMe
       onCommitted(fresh, reports.length - fresh)
       return fresh
     },
-    markHistory: spans => retryConflicts(() => markHistory(database, spans)),
-    requestRefolds: serviceIds => retryConflicts(() => requestRefolds(database, serviceIds, clock.now()))
+    markHistory: spans => markHistory(database, spans),
+    async requestRejudge (serviceIds) {
+      for (const serviceId of serviceIds) await requestRejudge(database, serviceId, clock.now())
+    }
   }
 }
 

@@ -112,13 +112,6 @@ export async function requestRejudge (db: Db, serviceId: number, at: Date, fromM
   [serviceId, at.toISOString(), fromMinute === null ? null : new Date(fromMinute).toISOString()])
 }
 
-/** Asks for the whole history of services to be judged again, as `requestRejudge` does for one. */
-export async function requestRefolds (db: Db, serviceIds: readonly number[], at: Date): Promise<void> {
-  await db.query(`insert into rejudge (service_id, requested_at) select id, $2 from unnest($1::integer[]) as id order by id
-    on conflict (service_id, (from_minute is null)) do update set requested_at = excluded.requested_at`,
-  [serviceIds, at.toISOString()], 'request_refolds')
-}
-
 /** The request to judge a whole history again that has waited longest, if none of its judged minutes is stale any more. */
 export async function findRejudge (db: Db, requestedBefore: Date): Promise<Rejudge | undefined> {
   const rows = await db.query<{ service_id: number, requested_at: Date }>(

@@ -2,7 +2,7 @@
 import { and, eq, getTableColumns, sql } from 'drizzle-orm'
 import { v7 as uuid7 } from 'uuid'
 import { catalog as seed, type Catalog as Seed } from './catalog.ts'
-import { transact, type Database, type Db } from './client.ts'
+import { lockInTransaction, LOCKS, transact, type Database, type Db } from './client.ts'
 import { components, dependencies, deviceClasses, fallbacks, services, sourcePages, sources, symptoms, workarounds } from './tables.ts'
 
 /** A thing people can name: by its slug in the API, by its name on a page. */
@@ -118,16 +118,15 @@ export async function beginWatching (db: Db, since: Date): Promise<void> {
 
 /**
  * Notes, before they are committed, which minutes of before `live_since` an import brings. Marks without reports are
- * harmless; reports without their mark, and without `requestRefolds`, would never be judged.
+ * harmless; reports without their mark, and without `requestRejudge`, would never be judged.
  * @param spans first and last imported minute, ms, of each service, which stands once.
  */
 export async function markHistory (db: Db, spans: readonly { serviceId: number, from: number, to: number }[]): Promise<void> {
-  // Imports at once mark the same services: locked in one order, none waits in a circle.
-  await db.query(`with locked as materialized (select id from services where id = any($1::integer[]) order by id for update)
-    update services s set history_from = least(s.history_from, span.first), history_to = greatest(s.history_to, span.last)
-    from locked join unnest($1::integer[], $2::timestamptz[], $3::timestamptz[]) as span (id, first, last) using (id)
-    where s.id = locked.id and (s.history_from is null or s.history_from > span.first or s.history_to < span.last)`,
-  [spans.map(({ serviceId }) => serviceId), spans.map(({ from }) => new Date(from).toISOString()), spans.map(({ to }) => new Date(to).toISOString())], 'mark_history')
+  for (const { serviceId, from, to } of spans) {
+    await db.query(`update services set history_from = least(history_from, $2), history_to = greatest(history_to, $3)
+      where id = $1 and (history_from is null or history_from > $2 or history_to < $3)`,
+    [serviceId, new Date(from).toISOString(), new Date(to).toISOString()], 'mark_history')
+  }
 }
 
 /**

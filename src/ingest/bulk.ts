@@ -43,7 +43,7 @@ export interface BulkStore {
   /** Notes the minutes of history before they are committed; a service stands once. */
   markHistory: (spans: readonly Span[]) => Promise<void>
   /** Asks for the history of services to be judged again. */
-  requestRefolds: (serviceIds: readonly number[]) => Promise<void>
+  requestRejudge: (serviceIds: readonly number[]) => Promise<void>
 }
 
 /**
@@ -144,7 +144,7 @@ function openHistory (store: BulkStore) {
   async function ask (serviceIds: readonly number[]): Promise<void> {
     if (serviceIds.length === 0) return
     const at = performance.now()
-    await store.requestRefolds(serviceIds)
+    await store.requestRejudge(serviceIds)
     for (const serviceId of serviceIds) requestedAt.set(serviceId, at)
   }
 

@@ -41,7 +41,7 @@ function openStore () {
       told.push('mark')
       spans.push(...grown)
     },
-    async requestRefolds () { told.push('request') }
+    async requestRejudge () { told.push('request') }
   }
   return { store, waiting, told, spans }
 }
