@@ -168,7 +168,7 @@ function pin (pids, core) {
 /** Reads the windows of a minute and writes the states that are due, as judging does, and judges nothing. */
 async function copyMinute (database, judging, at) {
   await readSeen(database, at, at + MINUTE_MS)
-  const due = [...judging.states].filter(([id]) => id % 60 === (at / MINUTE_MS + 1) % 60)
+  const due = [...judging.states].filter(([id]) => (2 + id % 59) % 60 === (at / MINUTE_MS + 1) % 60)
   await transact(database, tx => upsertCheckpoints(tx, due.map(([serviceId, state]) => ({ serviceId, judgedUntil: at + MINUTE_MS / 2, state }))))
 }
 

@@ -287,6 +287,6 @@ function resetCharts ({ scopes }: DetectorState, next: number): void {
 
 function expectationOf (state: DetectorState, hour: number): HourExpectation {
   const scopes: HourExpectation['scopes'] = {}
-  for (const { key, model: { m, upper, phi } } of state.scopes) scopes[key] = { m: [...m], upper: [...upper], phi }
+  for (const { key, model: { m, upper, phi } } of state.scopes) scopes[key] = { m, upper, phi }
   return { hour, learntHours: state.scopes[0]!.baseline.learntHours, scopes }
 }

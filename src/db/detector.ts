@@ -60,11 +60,15 @@ export async function upsertCheckpoints (db: Db, checkpoints: readonly Checkpoin
   }
 }
 
-/** Keeps the checkpoints of the last 3 hours before `judgedUntil` (ms), and those of each day's first hour (UTC) for 2 days. */
-export async function pruneCheckpoints (db: Db, judgedUntil: number): Promise<void> {
-  await db.query(`delete from detector_states where judged_until < $1
+/**
+ * Of some services, keeps the checkpoints of the last 3 hours before `judgedUntil` (ms), and those of each day's first
+ * hour (UTC) for 2 days. Whoever writes a service's next one calls it: an hour's of all services at once are a second's work.
+ */
+export async function pruneCheckpoints (db: Db, serviceIds: readonly number[], judgedUntil: number): Promise<void> {
+  if (serviceIds.length === 0) return
+  await db.query(`delete from detector_states where service_id = any($3) and judged_until < $1
       and (judged_until < $2 or judged_until >= date_bin('1 day', judged_until, '1970-01-01T00:00:00Z') + interval '1 hour')`,
-  [new Date(judgedUntil - 3 * HOUR_MS).toISOString(), new Date(judgedUntil - 2 * DAY_MS).toISOString()])
+  [new Date(judgedUntil - 3 * HOUR_MS).toISOString(), new Date(judgedUntil - 2 * DAY_MS).toISOString(), serviceIds])
 }
 
 /** Forgets a service's checkpoints: what it learnt was replaced. */

@@ -75,21 +75,29 @@ export async function readVoices (db: Db, intervalAt: number, serviceId?: number
   [new Date(intervalAt).toISOString(), ...(serviceId === undefined ? [] : [serviceId])])
 }
 
+/** The `down` and `degraded` reports of a scope in `[since, until)`, ms. */
+export interface Run { scope: Scope, since: number, until: number }
+
 /**
- * Distinct networks of the `down` and `degraded` reports of a scope, seen in `[since, until)` (ms): the largest number
- * on one UTC day, since a network cannot be followed from one day into the next. A report without one counts as its own.
+ * Distinct networks of the `down` and `degraded` reports of each run of one service, as seen, in the runs' order: the
+ * largest number on one UTC day, since a network cannot be followed from one day into the next. A report without one
+ * counts as its own. One reading for all: in a large outage nearly every scope has a run.
  */
-export async function countNetworks (db: Db, serviceId: number, scope: Scope, since: number, until: number): Promise<number> {
-  const rows = await db.query<{ day: Date, networks: number }>(`
-    select date_bin('1 day', interval_at, '1970-01-01T00:00:00Z') as day,
-      (count(distinct network) + count(*) filter (where network is null))::integer as networks
+export async function countNetworks (db: Db, serviceId: number, runs: readonly Run[]): Promise<number[]> {
+  if (runs.length === 0) return []
+  const [since, until] = [Math.min(...runs.map(run => run.since)), Math.max(...runs.map(run => run.until))]
+  const values: unknown[] = [serviceId, new Date(floorTo(since, INTERVAL_MS)).toISOString(), new Date(since).toISOString(), new Date(until).toISOString()]
+  const counts = runs.map(({ scope: { region, deviceClass }, since, until }, index) => {
+    const next = values.push(new Date(since).toISOString(), new Date(until).toISOString(), region, deviceClass, countryOf(region)) - 4
+    const within = `minute >= $${next} and minute < $${next + 1} and ($${next + 3} = '${ALL}' or device_class = $${next + 3})
+      and ($${next + 2} = '${ALL}' or region = $${next + 2} or ($${next + 2} = $${next + 4} and left(region, 2) = $${next + 2}))`
+    return `(count(distinct network) filter (where ${within}) + count(*) filter (where network is null and ${within}))::integer as of${index}`
+  })
+  const rows = await db.query<Record<string, number>>(`select ${counts.join(', ')}
     from reports where service_id = $1 and interval_at >= $2 and interval_at < $4 and minute >= $3 and minute < $4
       and disposition = ${COUNTED} and verdict >= ${DEGRADED} and not late
-      and ($5 = '${ALL}' or region = $5 or ($5 = $7 and left(region, 2) = $5)) and ($6 = '${ALL}' or device_class = $6)
-    group by 1`,
-  [serviceId, new Date(floorTo(since, INTERVAL_MS)).toISOString(), new Date(since).toISOString(), new Date(until).toISOString(),
-    scope.region, scope.deviceClass, countryOf(scope.region)])
-  return Math.max(0, ...rows.map(({ networks }) => networks))
+    group by date_bin('1 day', interval_at, '1970-01-01T00:00:00Z')`, values)
+  return runs.map((_, index) => Math.max(0, ...rows.map(row => row[`of${index}`]!)))
 }
 
 /** The first day (ISO date) whose raw reports are still kept. */

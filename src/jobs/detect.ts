@@ -1,10 +1,10 @@
 // Judges closed minutes, once each: windows as seen + what is usual → reading → lifecycle → tables.
 // The statistics are core's; re-judging imported history is rejudge's.
 import { setImmediate } from 'node:timers/promises'
-import { expectationsOf, sumExpectation } from '../core/curves.ts'
+import { commonStretches, expectationsOf, sumExpectation, type Stretch } from '../core/curves.ts'
 import {
   advance, decide, NETWORKS_MIN, newDetector, reviveState, rule,
-  type Claim, type Decision, type DetectorState, type HourExpectation, type OutageFigures, type SeenCell, type SeenWindow, type Transition
+  type Claim, type Decision, type DetectorState, type HourExpectation, type OutageFigures, type SeenWindow, type Transition
 } from '../core/detector.ts'
 import { floorTo, HOUR_MS, MINUTE_MS } from '../core/time.ts'
 import { ALL, scopeKey, type OutageState } from '../core/vocabulary.ts'
@@ -20,8 +20,8 @@ import { countNetworks } from '../db/reports.ts'
 import { readRulings, type StoredRuling } from '../db/rulings.ts'
 import { readCatalog, type Service } from '../db/services.ts'
 import type { DeviceImpact } from '../db/tables.ts'
-import { readServiceWatched, readWatched } from '../db/watched.ts'
-import { readDivided, readSeen, readWithin, type SeenRow } from '../db/windows.ts'
+import { readServiceWatched, readWatched, readWatchedOf } from '../db/watched.ts'
+import { readDivided, readSeenMinutes, readWithin } from '../db/windows.ts'
 
 /** Minutes judged in one transaction, when there is more than one to catch up with. */
 const CHUNK_MINUTES_MAX = 60
@@ -104,15 +104,8 @@ export interface Chunk { windowOf: (serviceId: number, start: number) => SeenWin
 
 /** Reads what the detector judges in `[from, to)`: counts as seen, and which minutes somebody watched. */
 export async function readChunk (db: Db, from: number, to: number, services: readonly Service[], serviceId?: number): Promise<Chunk> {
-  const rows = await readSeen(db, from, to, serviceId)
+  const cells = new Map((await readSeenMinutes(db, from, to, serviceId)).map(seen => [`${seen.serviceId} ${seen.minute}`, seen.cells]))
   const stretches = await readWatched(db, from, to)
-  const cells = new Map<string, SeenCell[]>()
-  for (const row of rows) {
-    const key = `${row.service_id} ${row.minute.getTime()}`
-    const known = cells.get(key)
-    if (known === undefined) cells.set(key, [cellOf(row)])
-    else known.push(cellOf(row))
-  }
   const watched = new Set<number>()
   for (const stretch of stretches) for (let at = stretch.from; at < stretch.to; at += MINUTE_MS) watched.add(at)
   const history = new Map(services.map(({ id, historyFrom, historyTo }) => [id, { from: historyFrom?.getTime() ?? Infinity, to: historyTo?.getTime() ?? -Infinity }]))
@@ -126,10 +119,6 @@ export async function readChunk (db: Db, from: number, to: number, services: rea
       }
     }
   }
-}
-
-function cellOf ({ region, device_class: deviceClass, working, degraded, down }: SeenRow): SeenCell {
-  return { region, deviceClass, working, degraded, down }
 }
 
 /** An outage as it stood last, and what was said of it on the way. */
@@ -219,9 +208,12 @@ export async function judgeWindow (
   noteDecision(judged.found, decide(state, new Set(tooFew.map(([scope]) => scope))), networks)
 }
 
-/** Every service is checkpointed once an hour, at a minute of its own, so that no minute has to write them all. */
+/**
+ * Every service is checkpointed once an hour, at a minute of its own, so that no minute has to write them all; and none in
+ * the hour's first, which writes what is expected of all services.
+ */
 function checkpointIsDue (serviceId: number, from: number, to: number): boolean {
-  const slot = serviceId % 60 * MINUTE_MS
+  const slot = (2 + serviceId % 59) * MINUTE_MS
   return floorTo(to - slot, HOUR_MS) > floorTo(from - slot, HOUR_MS)
 }
 
@@ -243,13 +235,15 @@ export function noteDecision (found: Found[], { outage, transitions }: Decision,
 async function askNetworks (db: Db, serviceId: number, state: DetectorState, claims: readonly Claim[], heard: Heard): Promise<Map<string, number>> {
   const networks = new Map<string, number>()
   const confirmed = state.outage?.figures.confirmedAt != null
-  for (const { scope, since, until } of claims) {
+  const asked = claims.filter(({ scope, since }) => {
+    const heardFrom = heard.get(`${serviceId} ${scopeKey(scope)}`)
+    return !(confirmed && heardFrom !== undefined && since <= heardFrom)
+  })
+  const counts = await countNetworks(db, serviceId, asked)
+  for (const [index, { scope, since }] of asked.entries()) {
     const key = scopeKey(scope)
-    const heardFrom = heard.get(`${serviceId} ${key}`)
-    if (confirmed && heardFrom !== undefined && since <= heardFrom) continue
-    const count = await countNetworks(db, serviceId, scope, since, until)
-    networks.set(key, count)
-    if (count >= NETWORKS_MIN) heard.set(`${serviceId} ${key}`, since)
+    networks.set(key, counts[index]!)
+    if (counts[index]! >= NETWORKS_MIN) heard.set(`${serviceId} ${key}`, since)
   }
   return networks
 }
@@ -261,10 +255,12 @@ async function writeFindings (tx: Db, judging: Judging, findings: Findings, from
   if (findings.withheld.length > 0) await insertWithheld(tx, findings.withheld)
   await upsertBaselines(tx, findings.expectations)
   const changes: Change[] = []
+  const onset = Math.min(to, ...[...findings.found.values()].flat().map(({ figures }) => figures.onsetAt))
+  const watched = await readWatchedOf(tx, [...findings.found.keys()], onset, to)
   for (const [serviceId, found] of findings.found) {
     for (const { figures, transitions, networks } of found) {
       const id = judging.openOutages.get(serviceId) ?? outageId(figures.detectedAt)
-      await upsertOutage(tx, serviceId, id, figures, await readDeviceImpact(tx, serviceId, figures, to), false)
+      await upsertOutage(tx, serviceId, id, figures, await readImpactWatched(tx, serviceId, figures, to, watched.get(serviceId)!), false)
       await insertOutageEvents(tx, serviceId, id, transitions, networks)
       changes.push(...changesOf(serviceId, id, transitions))
       if (isClosed(figures.state)) judging.openOutages.delete(serviceId)
@@ -272,7 +268,7 @@ async function writeFindings (tx: Db, judging: Judging, findings: Findings, from
     }
   }
   await upsertCheckpoints(tx, findings.checkpoints)
-  if (to % HOUR_MS === 0) await pruneCheckpoints(tx, to)
+  await pruneCheckpoints(tx, findings.checkpoints.map(({ serviceId }) => serviceId), to)
   await announce(tx, changes)
   return true
 }
@@ -288,10 +284,16 @@ export function isClosed (state: OutageState): boolean {
 
 /** Whom an outage hits: counts and expectations by device class within its region, from its onset to its end or `to` (ms). */
 export async function readDeviceImpact (db: Db, serviceId: number, figures: OutageFigures, to: number): Promise<DeviceImpact[]> {
+  return readImpactWatched(db, serviceId, figures, to, await readServiceWatched(db, serviceId, figures.onsetAt, to))
+}
+
+/** The same, when what was watched of the service is read already, from the onset or earlier on. */
+async function readImpactWatched (db: Db, serviceId: number, figures: OutageFigures, to: number, stretches: readonly Stretch[]): Promise<DeviceImpact[]> {
   const from = figures.onsetAt
   const end = figures.resolvedAt ?? figures.dismissedAt ?? to
   const scope = { region: figures.scope.region, deviceClass: ALL }
-  const watched = await readServiceWatched(db, serviceId, from, end)
+  // A moderator's onset may lie within a minute, which then does not belong to it.
+  const watched = commonStretches(stretches, [{ from: -floorTo(-from, MINUTE_MS), to: end }])
   const cells = await readDivided(db, serviceId, 'device_class', scope, from, end)
   const keys = cells.map(({ key }) => scopeKey({ ...scope, deviceClass: key }))
   const baselines = await readBaselines(db, serviceId, keys, floorTo(from, HOUR_MS), end)
