@@ -13,19 +13,30 @@ const MEASURED_MS = Number(process.env.SECONDS ?? 3) * 1000
 const WARM_UP_MS = 1_500
 const CONNECTIONS = Number(process.env.CONNECTIONS ?? 32)
 /** Reports stored: first few, then many. 10^8 is not tried: it would fill a small machine's disk. */
-const REPORTS = [10_000, Number(process.env.REPORTS ?? 3_000_000)]
+const REPORTS = [10_000, Number(process.env.REPORTS ?? 10_000_000)]
 const READINGS = 30
 const PAGES = {
   summary: '/v1/services/imessage',
   'curve, 24 h': '/v1/services/imessage/curve',
   'Statuspage summary': '/statuspage/api/v2/summary.json'
 }
+/** Pages that are read anew, those above among them. */
+const ANEW = { ...PAGES, 'outage list': '/v1/outages?limit=50', 'a service\'s outages': '/v1/outages?service=imessage&limit=50' }
 const LIMIT = { max: 999_999_999, windowS: 60 }
 
 /** A day of windows, of nine scopes a minute. */
 const WINDOWS = `insert into windows select service, minute, region, device_class, 1, m % 2, m % 3, 1, m % 2, m % 3
   from generate_series(1, 2) service, generate_series(0, 1439) m, unnest(array['CA-ON', 'US-NY', 'DE']) region, unnest(array['iphone', 'mac', 'unknown']) device_class,
     lateral (select date_trunc('minute', now()) - make_interval(mins => m) as minute) x on conflict do nothing`
+/** An outage each second day of two years, that of today open, with what was said of it. */
+const OUTAGES = `with o as (insert into outages (service_id, id, region, device_class, state, severity, onset_at, onset_from, onset_to, detected_at, confirmed_at,
+    resolved_at, peak_start, peak_down, peak_expected, device_impact, retrospective)
+  select service, gen_random_uuid(), '*', '*', case d when 0 then 'confirmed' else 'resolved' end, 5, at, at, at, at + interval '5 min', at + interval '6 min',
+    case when d > 0 then at + interval '1 hour' end, at, 40, 2, '[]', false
+  from generate_series(1, 2) service, generate_series(0, 730, 2) d, lateral (select date_trunc('minute', now()) - make_interval(days => d, mins => 30) as at) x
+  returning service_id, id, detected_at)
+  insert into outage_events (service_id, outage_id, id, at, type, state, actor, text)
+    select service_id, id, gen_random_uuid(), detected_at, type, type, 'detector', 'people report that it fails' from o, unnest(array['suspected', 'confirmed']) type`
 const FILL = `insert into reports (service_id, interval_at, id, minute, region, device_class, verdict, disposition, late)
   select 1 + n % 2, date_bin('15 min', minute, '1970-01-01T00:00:00Z'), gen_random_uuid(), minute, 'DE', 'iphone', n % 3, 0, false
   from generate_series(1, $1::integer) n, lateral (select date_trunc('minute', now()) - make_interval(mins => n % 1440) as minute) x`
@@ -92,7 +103,7 @@ async function readAnew (connection) {
     await ask(connection, FILL, [count - n])
     await ask(connection, 'analyze')
     console.log(`\n${count} reports stored:`)
-    for (const [name, path] of Object.entries(PAGES)) {
+    for (const [name, path] of Object.entries(ANEW)) {
       const times = []
       asked.length = 0
       for (let i = 0; i < READINGS; i++) {
@@ -104,15 +115,17 @@ async function readAnew (connection) {
       // Summaries are read at most once a second: some readings find them, and all the statements of the others are looked at.
       const statements = [...new Map(asked.map(statement => [statement.text, statement])).values()]
       let executionMs = 0
+      let blocks = 0
       for (const { text, values } of statements) {
         if (!/^\s*(select|with)/i.test(text)) continue
-        const plan = (await ask(connection, `explain (analyze, costs off, timing off) ${text}`, values)).map(row => row['QUERY PLAN'])
+        const plan = (await ask(connection, `explain (analyze, buffers, costs off, timing off) ${text}`, values)).map(row => row['QUERY PLAN'])
         const touched = plan.filter(line => / on reports/.test(line))
         if (touched.length > 0) throw new Error(`${name} reads reports:\n${plan.join('\n')}`)
         executionMs += Number(/[\d.]+/.exec(plan.at(-1))[0])
-        if (name.startsWith('curve') && / from windows /.test(text.replaceAll('\n', ' '))) console.log(plan.map(line => `    ${line}`).join('\n'))
+        blocks += Number(/shared hit=(\d+)/.exec(plan.find(line => line.includes('Buffers: shared')))?.[1] ?? 0)
+        if (count === REPORTS.at(-1) && / on (windows|outages|outage_events)\b/.test(plan.join(' '))) console.log(plan.map(line => `    ${line}`).join('\n'))
       }
-      console.log(`  ${name}: ${median(times).toFixed(1)} ms (median of ${READINGS}), ${statements.length} statements, ${executionMs.toFixed(1)} ms in the database, none on reports`)
+      console.log(`  ${name}: ${median(times).toFixed(1)} ms (median of ${READINGS}), ${statements.length} statements, ${executionMs.toFixed(1)} ms and ${blocks} blocks in the database, none on reports`)
     }
   }
   console.log('10^8 reports are not tried; no plan above names the table.')
@@ -122,6 +135,7 @@ try {
   const ours = await startOurs(join(folder, 'ours'), { LIMIT_READS: '999999999/60' })
   endings.unshift(ours.stop)
   await ask(ours.connection, WINDOWS)
+  await ask(ours.connection, OUTAGES)
   await compareHot(ours)
   await readAnew(ours.connection)
 } finally {
