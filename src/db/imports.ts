@@ -2,13 +2,16 @@
 import { isLate, type NewReport } from '../core/reports.ts'
 import { DISPOSITIONS } from '../core/vocabulary.ts'
 import type { Db } from './client.ts'
-import { openEncoders, remember } from './encoders.ts'
 import { insertReports } from './reports.ts'
 
 /** Reports in one statement at most, and in each of an import but its last. */
 export const IMPORT_SIZE = 1_000
 const COUNTED = DISPOSITIONS.indexOf('counted')
 const COLUMNS = 10
+const TRUE = Buffer.from([1])
+const FALSE = Buffer.from([0])
+/** PostgreSQL counts microseconds from 2000-01-01. */
+const EPOCH_MS = 946_684_800_000
 
 /**
  * Commits imported reports as one statement, which also marks their minutes stale: multi-row `values`, sorted by
@@ -23,7 +26,7 @@ export async function insertImported (db: Db, reports: readonly NewReport[], spe
   if (reports.some(({ comment }) => comment !== null)) return (await insertReports(db, reports, speed, now)).size
   const sorted = [...reports].sort((a, b) => a.serviceId - b.serviceId || (a.id < b.id ? -1 : 1))
   const values: unknown[] = []
-  const { int2, int4, instant, flag } = openEncoders()
+  const [int2, int4, instant] = [remember(encodeInt2), remember(encodeInt4), remember(encodeInstant)]
   const marks = new Map<number, Set<number>>()
   for (const report of sorted) {
     const { serviceId, minute, intervalAt, id, region, deviceClass, verdict, symptom, impact } = report
@@ -31,7 +34,7 @@ export async function insertImported (db: Db, reports: readonly NewReport[], spe
     if (minutes === undefined) marks.set(serviceId, minutes = new Set())
     minutes.add(minute)
     values.push(int4(serviceId), instant(intervalAt), id, instant(minute), region, deviceClass, int2(verdict), symptom, impact === null ? null : int2(impact),
-      flag(isLate(report, speed, now)))
+      isLate(report, speed, now) ? TRUE : FALSE)
   }
   const markValues = [...marks].flatMap(([serviceId, minutes]) => [...minutes].flatMap(minute => [int4(serviceId), instant(minute)]))
   // Padded to a power of two with marks that are already there, so that few statements need preparing.
@@ -53,3 +56,32 @@ function writeStatement (reportCount: number, markCount: number): string {
 
 /** One for each power of two up to IMPORT_SIZE. */
 const wholeStatement = remember((markCount: number) => writeStatement(IMPORT_SIZE, markCount))
+
+function encodeInt2 (value: number): Buffer {
+  const bytes = Buffer.alloc(2)
+  bytes.writeInt16BE(value)
+  return bytes
+}
+
+function encodeInt4 (value: number): Buffer {
+  const bytes = Buffer.alloc(4)
+  bytes.writeInt32BE(value)
+  return bytes
+}
+
+/** Milliseconds since 1970 as PostgreSQL's timestamptz. */
+function encodeInstant (at: number): Buffer {
+  const bytes = Buffer.alloc(8)
+  bytes.writeBigInt64BE(BigInt(at - EPOCH_MS) * 1_000n)
+  return bytes
+}
+
+/** A function that remembers: the reports of one statement share few values. */
+function remember<T> (compute: (key: number) => T): (key: number) => T {
+  const known = new Map<number, T>()
+  return key => {
+    let value = known.get(key)
+    if (value === undefined) known.set(key, value = compute(key))
+    return value
+  }
+}

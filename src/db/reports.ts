@@ -4,7 +4,6 @@ import { INTERVAL_MS, isLate, type NewReport } from '../core/reports.ts'
 import { dayOf, DAY_MS, floorTo, MINUTE_MS } from '../core/time.ts'
 import { ALL, countryOf, DISPOSITIONS, VERDICTS, type Scope } from '../core/vocabulary.ts'
 import type { Db } from './client.ts'
-import { openEncoders } from './encoders.ts'
 
 const COUNTED = DISPOSITIONS.indexOf('counted')
 const DEGRADED = VERDICTS.indexOf('degraded')
@@ -19,16 +18,18 @@ const COLUMNS = 13
  */
 export async function insertReports (db: Db, reports: readonly NewReport[], speed: number, now: Date): Promise<Set<string>> {
   const sorted = [...reports].sort((a, b) => a.serviceId - b.serviceId || (a.id < b.id ? -1 : 1))
-  const { int2, int4, instant, flag } = openEncoders()
+  const isoMinute = rememberIso()
   const values: unknown[] = []
-  const marks = new Map<string, [Buffer, Buffer]>()
+  const marks = new Map<string, [number, string]>()
   let before: NewReport | undefined
   for (const report of sorted) {
-    const { serviceId, intervalAt, id, minute, region, deviceClass, verdict, symptom, impact, network, disposition, reason } = report
-    if (serviceId !== before?.serviceId || minute !== before.minute) marks.set(`${serviceId} ${minute}`, [int4(serviceId), instant(minute)])
+    const minute = isoMinute(report.minute)
+    if (report.serviceId !== before?.serviceId || report.minute !== before.minute) {
+      marks.set(`${report.serviceId} ${minute}`, [report.serviceId, minute])
+    }
     before = report
-    values.push(int4(serviceId), instant(intervalAt), id, instant(minute), region, deviceClass, int2(verdict), symptom,
-      impact === null ? null : int2(impact), network === null ? null : Buffer.from(network, 'hex'), int2(disposition), flag(isLate(report, speed, now)), reason === null ? null : int2(reason))
+    values.push(report.serviceId, isoMinute(report.intervalAt), report.id, minute, report.region, report.deviceClass,
+      report.verdict, report.symptom, report.impact, report.network === null ? null : `\\x${report.network}`, report.disposition, isLate(report, speed, now), report.reason)
   }
   // Padded to a power of two with marks that are already there, so that few statements need preparing.
   const padded = [...marks.values()]
@@ -40,7 +41,7 @@ export async function insertReports (db: Db, reports: readonly NewReport[], spee
   for (const report of spoken) {
     // An id that told the moment would outlive the tie to the report.
     const id = uuid7({ msecs: floorTo(now.getTime(), DAY_MS) })
-    values.push(int4(report.serviceId), instant(report.intervalAt), report.id, id, report.comment, instant(floorTo(now.getTime(), MINUTE_MS)))
+    values.push(report.serviceId, isoMinute(report.intervalAt), report.id, id, report.comment, isoMinute(floorTo(now.getTime(), MINUTE_MS)))
   }
   const text = insertStatement(sorted.length, markCount, spoken.length)
   // Odd shapes are sent unprepared: each prepared one stays on its connection.
@@ -66,6 +67,16 @@ function insertStatement (reportCount: number, markCount: number, commentCount: 
     on conflict do nothing)`} select id from r`
   if (commentCount === 0 && statements.size < 500) statements.set(shape, text)
   return text
+}
+
+/** An ISO formatter that remembers: the reports of one statement name few minutes. */
+function rememberIso (): (at: number) => string {
+  const known = new Map<number, string>()
+  return at => {
+    let iso = known.get(at)
+    if (iso === undefined) known.set(at, iso = new Date(at).toISOString())
+    return iso
+  }
 }
 
 /** The counted voices of an interval (ms), of one service or, without it, of all. */
