@@ -190,7 +190,9 @@ function turnHour (state: DetectorState, hour: number, start: number): void {
   // Read before `all` is itself closed: the flags are of the same two hours for every scope.
   const suspicious = all !== undefined && (all.baseline.open.suspicious || all.baseline.pending?.suspicious === true)
   for (const { baseline, model } of state.scopes) closeHour(baseline, model.phi, suspicious, hourOfDay)
-  for (const kind of SCOPE_KINDS) state.kindCounts[kind] = Math.max(1, state.scopes.filter(scope => scope.kind === kind).length)
+  for (const kind of SCOPE_KINDS) state.kindCounts[kind] = 0
+  for (const { kind } of state.scopes) state.kindCounts[kind] += 1
+  for (const kind of SCOPE_KINDS) state.kindCounts[kind] = Math.max(1, state.kindCounts[kind])
   state.expectedThisHour = state.expectedPerHour
   state.hour = hour
   for (const scope of state.scopes) {
@@ -283,6 +285,11 @@ function resetCharts ({ scopes }: DetectorState, next: number): void {
   for (const { charts } of scopes) {
     for (const chart of charts) resetChart(chart, next)
   }
+}
+
+/** What is expected in the running hour, as `advance` told it last; null before the first window. */
+export function runningExpectation (state: DetectorState): HourExpectation | null {
+  return state.hour === null ? null : expectationOf(state, state.hour)
 }
 
 function expectationOf (state: DetectorState, hour: number): HourExpectation {

@@ -3,7 +3,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { commonStretches, expectationsOf, sumExpectation, type Stretch } from '../core/curves.ts'
 import {
-  advance, decide, NETWORKS_MIN, newDetector, reviveState, rule,
+  advance, decide, NETWORKS_MIN, newDetector, reviveState, rule, runningExpectation,
   type Claim, type Decision, type DetectorState, type HourExpectation, type OutageFigures, type SeenWindow, type Transition
 } from '../core/detector.ts'
 import { floorTo, HOUR_MS, MINUTE_MS } from '../core/time.ts'
@@ -11,7 +11,7 @@ import { ALL, scopeKey, type OutageState } from '../core/vocabulary.ts'
 import { readBaselines, upsertBaselines } from '../db/baselines.ts'
 import { transact, type Database, type Db } from '../db/client.ts'
 import {
-  findJudgedUntil, insertWithheld, moveJudgedUntil, pruneCheckpoints, readCheckpoints, readWithheld, requestRejudge, upsertCheckpoints,
+  findJudgedUntil, insertWithheld, lockJudging, moveJudgedUntil, pruneCheckpoints, readCheckpoints, readWithheld, requestRejudge, upsertCheckpoints,
   type Checkpoint, type Withheld
 } from '../db/detector.ts'
 import { insertOutageEvents, outageId, readOpenOutages, upsertOutage } from '../db/outages.ts'
@@ -39,7 +39,10 @@ export interface Judging {
 /** By service and scope: the start (ms) of a run that enough networks stood behind. A longer run has no fewer. */
 type Heard = Map<string, number>
 
-/** Reads where judging stands: the newest checkpoints, and folds into them what was judged since. */
+/**
+ * Reads where judging stands: the newest checkpoints, and folds into them what was judged since. What is expected in the
+ * running hour is written again: whoever judged last may have been cut off before that.
+ */
 export async function loadJudging (db: Db): Promise<Judging> {
   const judgedUntil = await findJudgedUntil(db)
   if (judgedUntil === undefined) throw new Error('Judging has not begun: the service marks its beginning when it starts.')
@@ -73,6 +76,10 @@ export async function loadJudging (db: Db): Promise<Judging> {
     }
     from = to
   }
+  await upsertBaselines(db, [...states].flatMap(([serviceId, state]) => {
+    const expectation = runningExpectation(state)
+    return expectation === null ? [] : [{ serviceId, expectation }]
+  }))
   const openOutages = new Map((await readOpenOutages(db)).map(({ serviceId, id }) => [serviceId, id]))
   return { judgedUntil, states, outdated, openOutages, heard: new Map() }
 }
@@ -148,6 +155,7 @@ export async function detect (database: Database, judging: Judging, services: re
     const written = await transact(database, tx => writeFindings(tx, judging, findings, from, to))
     if (!written) return false
     judging.judgedUntil = to
+    if (!await transact(database, tx => writeExpectations(tx, findings, to))) return false
   }
   return true
 }
@@ -253,7 +261,8 @@ async function writeFindings (tx: Db, judging: Judging, findings: Findings, from
   // A word takes the lock that the line above waits for: whatever was said is seen here.
   if ((await readRulings(tx, from, to - 1)).length !== findings.rulings) return false
   if (findings.withheld.length > 0) await insertWithheld(tx, findings.withheld)
-  await upsertBaselines(tx, findings.expectations)
+  // What the outages below are held against; the rest can wait until they are told.
+  await upsertBaselines(tx, findings.expectations.filter(({ serviceId }) => findings.found.has(serviceId)))
   const changes: Change[] = []
   const onset = Math.min(to, ...[...findings.found.values()].flat().map(({ figures }) => figures.onsetAt))
   const watched = await readWatchedOf(tx, [...findings.found.keys()], onset, to)
@@ -270,6 +279,18 @@ async function writeFindings (tx: Db, judging: Judging, findings: Findings, from
   await upsertCheckpoints(tx, findings.checkpoints)
   await pruneCheckpoints(tx, findings.checkpoints.map(({ serviceId }) => serviceId), to)
   await announce(tx, changes)
+  return true
+}
+
+/**
+ * What is expected of the services without an outage: in the hour's first minute more to write than all else, so it
+ * follows what is told. Cut off before it, `loadJudging` writes it. False when another has judged meanwhile.
+ */
+async function writeExpectations (tx: Db, { expectations, found }: Findings, judgedUntil: number): Promise<boolean> {
+  const rest = expectations.filter(({ serviceId }) => !found.has(serviceId))
+  if (rest.length === 0) return true
+  if (await lockJudging(tx) !== judgedUntil) return false
+  await upsertBaselines(tx, rest)
   return true
 }
 

@@ -49,6 +49,19 @@ t.test('two that judge the same minutes write them once', async t => {
   t.equal((await app.database.query("select * from outage_events where type = 'suspected'")).length, 1)
 })
 
+t.test('what is expected of an hour is written though judging was cut off right after its first minute', async t => {
+  const app = await openTestApp(t, { now: START })
+  const services = [...(await readCatalog(app.database)).services.values()]
+  const until = START.getTime() + MINUTE_MS
+  await detect(app.database, await loadJudging(app.database), services, until)
+  const readAll = () => app.database.query('select service_id, hour, learnt_hours, scopes::text from baselines order by service_id, hour')
+  const written = await readAll()
+  t.equal(written.length, services.length)
+  await app.database.query('delete from baselines where service_id > 1')
+  await loadJudging(app.database)
+  t.strictSame(await readAll(), written)
+})
+
 t.test('a job that fails is told and does not end the others', async t => {
   const app = await openTestApp(t, { now: START })
   const failed: string[] = []
