@@ -121,7 +121,7 @@ async function rewind (database) {
 }
 
 // Where the time of a minute goes: what is asked of the pool reads, a transaction writes, the rest is core's.
-const spent = { readMs: 0, writeMs: 0, statements: 0 }
+const spent = { readMs: 0, writeMs: 0, statements: 0, toldAt: undefined }
 const { query } = pg.Client.prototype
 pg.Client.prototype.query = function (...told) {
   spent.statements++
@@ -139,7 +139,14 @@ function timed (database) {
       async connect () {
         const began = performance.now()
         const client = await database.pool.connect()
-        return { query: (...told) => client.query(...told), release (error) { client.release(error); spent.writeMs += performance.now() - began } }
+        return {
+          query: (...told) => client.query(...told),
+          release (error) {
+            client.release(error)
+            spent.writeMs += performance.now() - began
+            spent.toldAt ??= performance.now()
+          }
+        }
       }
     }
   }
@@ -185,14 +192,14 @@ async function run (cores, connection) {
     const copyBegan = performance.now()
     await copyMinute(plain, judging, at)
     const copyMs = performance.now() - copyBegan
-    Object.assign(spent, { readMs: 0, writeMs: 0, statements: 0 })
+    Object.assign(spent, { readMs: 0, writeMs: 0, statements: 0, toldAt: undefined })
     const cpu = await readCpuMs(plain)
     const began = performance.now()
     const services = [...(await readCatalog(plain)).services.values()]
     if (!await detect(database, judging, services, at + MINUTE_MS)) throw new Error('somebody else has judged')
     const ms = performance.now() - began
     const used = await readCpuMs(plain)
-    minutes.push({ at, copyMs, ms, coreMs: ms - spent.readMs - spent.writeMs, ...spent, nodeMs: used.node - cpu.node, postgresMs: used.postgres - cpu.postgres })
+    minutes.push({ at, copyMs, ms, coreMs: ms - spent.readMs - spent.writeMs, ...spent, toldMs: spent.toldAt - began, nodeMs: used.node - cpu.node, postgresMs: used.postgres - cpu.postgres })
   }
   const [{ found, open }] = await plain.query("select count(*)::integer as found, count(*) filter (where state not in ('resolved', 'dismissed'))::integer as open from outages")
   await plain.close()
@@ -212,12 +219,13 @@ ${line('all', 'ms')}   goal 1,000
 ${line('  read', 'readMs')}
 ${line('  core', 'coreMs')}
 ${line('  write', 'writeMs')}
+${line('until outages are told', 'toldMs')}
 ${line('processor, Node', 'nodeMs')}
 ${line('processor, PostgreSQL', 'postgresMs')}
 ${line('statements', 'statements')}
 ${line('read and written only', 'copyMs')}
   judged / only read and written ${(median(of('ms')) / median(of('copyMs'))).toFixed(2)}
-  the hour's first minute ${turn === undefined ? 'is not among them' : `${turn.ms.toFixed(0)}: read ${turn.readMs.toFixed(0)}, core ${turn.coreMs.toFixed(0)}, write ${turn.writeMs.toFixed(0)}; processor ${turn.nodeMs.toFixed(0)} and ${turn.postgresMs.toFixed(0)}`}
+  the hour's first minute ${turn === undefined ? 'is not among them' : `${turn.ms.toFixed(0)}, outages told after ${turn.toldMs.toFixed(0)}: read ${turn.readMs.toFixed(0)}, core ${turn.coreMs.toFixed(0)}, write ${turn.writeMs.toFixed(0)}; processor ${turn.nodeMs.toFixed(0)} and ${turn.postgresMs.toFixed(0)}`}
   states loaded in ${(loadMs / 1000).toFixed(1)} s; at most ${peakMiB.toFixed(0)} MiB in Node`)
 }
 
