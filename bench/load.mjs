@@ -1,10 +1,12 @@
 // The load: reports over keep-alive connections, one request at a time on each, every one from a network of its own.
 // A process of its own on bare sockets, since a full HTTP client would be the bound. Forked by ingest.mjs as
-// `load.mjs <port> <connections> <warm-up ms> <measured ms> <first number>`; prints one line of JSON.
+// `load.mjs <port> <connections> <warm-up ms> <measured ms> <first number> [<requests a second>]`; prints one line of JSON.
+// Without a rate each connection asks again as soon as it is answered; with one, when it is its turn, and what it waited
+// for its turn because of a late answer counts as waiting for the answer. Who is refused asks again at once.
 import { connect } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 
-const [port, connections, warmUpMs, measuredMs, first] = process.argv.slice(2).map(Number)
+const [port, connections, warmUpMs, measuredMs, first, perSecond = Infinity] = process.argv.slice(2).map(Number)
 const SERVICES = ['imessage', 'github']
 const AGENTS = [
   'Mozilla/5.0 (iPhone; CPU iPhone OS 6_0_1 like Mac OS X) AppleWebKit/536.26 (KHTML, like Gecko) Version/6.0 Mobile/10A523 Safari/8536.25',
@@ -28,22 +30,31 @@ function nextRequest () {
 }
 
 const latencies = []
+/** How long it took to be refused, ms. */
+const refusals = []
 const statuses = {}
 let errors = 0
 let accepted = 0
 let phase = 'warm-up'
 
-function converse () {
+function converse (_, place) {
   return new Promise(resolve => {
     const socket = connect({ port, host: '127.0.0.1', noDelay: true })
+    let dueAt = performance.now() + 1_000 * place / perSecond
     let sentAt = 0
     let held = ''
     const send = () => {
       if (phase === 'over') return socket.end()
-      sentAt = performance.now()
+      sentAt = perSecond === Infinity ? performance.now() : dueAt
+      dueAt += 1_000 * connections / perSecond
       socket.write(nextRequest(), 'latin1')
     }
-    socket.on('connect', send)
+    const sendInTurn = () => {
+      const waitMs = dueAt - performance.now()
+      if (waitMs > 0) setTimeout(send, waitMs)
+      else send()
+    }
+    socket.on('connect', sendInTurn)
     socket.on('data', chunk => {
       held = held === '' ? chunk.latin1Slice() : held + chunk.latin1Slice()
       const end = held.indexOf('\r\n\r\n')
@@ -55,9 +66,10 @@ function converse () {
       if (status === '201') accepted++
       if (phase === 'measured') {
         statuses[status] = (statuses[status] ?? 0) + 1
-        latencies.push(performance.now() - sentAt)
+        if (status === '503') refusals.push(performance.now() - sentAt)
+        else latencies.push(performance.now() - sentAt)
       }
-      send()
+      sendInTurn()
     })
     socket.on('error', () => { errors++ })
     socket.on('close', resolve)
@@ -76,11 +88,12 @@ process.send('over')
 const elapsedS = (performance.now() - began) / 1000
 const { user, system } = process.cpuUsage(cpu)
 await Promise.all(conversations)
-latencies.sort((a, b) => a - b)
+for (const waits of [latencies, refusals]) waits.sort((a, b) => a - b)
 process.stdout.write(`${JSON.stringify({
   perSecond: latencies.length / elapsedS,
   p50: latencies[Math.floor(latencies.length * 0.5)],
   p99: latencies[Math.floor(latencies.length * 0.99)],
+  refusedP99: refusals[Math.floor(refusals.length * 0.99)] ?? 0,
   statuses,
   errors,
   accepted,

@@ -9,7 +9,7 @@ import { joinEmbedded, startEmbedded, type EmbeddedConnection, type EmbeddedOpti
 const SERVICE_ROLE = 'groundswell_service'
 
 /** What one process of the service opens at most: its pools, the lock of the jobs and what listens (app.ts). */
-const CONNECTIONS_PER_PROCESS = 26
+const CONNECTIONS_PER_PROCESS = 27
 /** Room for commands, and for PostgreSQL's own reserve. */
 const CONNECTIONS_BESIDE = 20
 
