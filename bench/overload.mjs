@@ -10,7 +10,7 @@ const ROUNDS = Number(process.env.ROUNDS ?? 3)
 const MEASURED_MS = Number(process.env.SECONDS ?? 5) * 1000
 const WARM_UP_MS = 2_000
 const USUAL = 64
-const CROWDS = [640, 2_560, 8_000]
+const CROWDS = [640, 2_560, 5_000]
 /** Networks that one run may use up. */
 const RUN_SPAN = 400_000
 
