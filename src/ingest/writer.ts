@@ -4,8 +4,8 @@ import { Fault } from '../core/faults.ts'
 import type { NewReport } from '../core/reports.ts'
 import { DISPOSITIONS } from '../core/vocabulary.ts'
 
-/** Reports waiting for their commit at most; beyond it a report is refused at once. */
-export const QUEUE_MAX = 5_000
+/** Reports waiting for their commit at most, as many as there may be connections; beyond it a report is refused at once. */
+export const QUEUE_MAX = 10_000
 /** A report that would wait longer than this for its commit is refused at once, ms: its answer would come too late (http/waiting). */
 export const WAIT_MAX_MS = 2_000
 /** Reports in one statement at most. */
@@ -93,8 +93,9 @@ export function openWriter ({ insert, onFailed, onFlushed = () => {}, queueMax =
   }
 
   function refusal (): Fault | undefined {
-    const commits = Math.ceil((queue.length + 1) / FLUSH_BATCH_MAX) + (underWay > 0 ? 1 : 0)
-    if (queue.length < queueMax && (commits === 1 || commits * cycleMs <= WAIT_MAX_MS)) return undefined
+    // There is always room in the next statement: were there none, those who ask again at once would keep it empty.
+    const commits = Math.ceil((queue.length + 1) / FLUSH_BATCH_MAX)
+    if (queue.length < queueMax && (commits === 1 || (commits + 1) * cycleMs <= WAIT_MAX_MS)) return undefined
     return new Fault('overloaded', 'More reports arrive than can be stored right now; try again in a few seconds.', { retryAfterS: 5 })
   }
 
