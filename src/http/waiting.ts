@@ -71,10 +71,6 @@ export function limitStalling (app: FastifyInstance, monotonic: () => number, { 
     if (hasBody && request.routeOptions.config.lasting !== true) awaited.set(request, monotonic())
     done()
   })
-  app.addHook('preValidation', (request, _reply, done) => {
-    awaited.delete(request)
-    done()
-  })
   app.addHook('onResponse', (request, _reply, done) => {
     awaited.delete(request)
     done()
@@ -84,6 +80,8 @@ export function limitStalling (app: FastifyInstance, monotonic: () => number, { 
     for (const [request, since] of awaited) {
       // Ascending by time: whoever comes after is younger.
       if (since > late) break
+      // It has come, and only its answer is awaited.
+      if (request.raw.complete) continue
       awaited.delete(request)
       refuseConnection(request.raw.socket, new Fault('timeout', 'The body did not arrive in time.'))
       request.raw.socket.destroySoon()

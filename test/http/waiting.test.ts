@@ -5,10 +5,11 @@ import t from 'tap'
 import { limitStalling } from '../../src/http/waiting.ts'
 
 /** A server on which a body must come within 200 ms, but for one call. */
-async function open (t: { teardown: (end: () => unknown) => void }) {
+async function open (t: { teardown: (end: () => unknown) => void }, held: Promise<void> = Promise.resolve()) {
   const app = Fastify()
   limitStalling(app, () => performance.now(), { withinMs: 200, sweepMs: 20 })
   app.post('/short', async () => ({ read: true }))
+  app.post('/held', async () => held.then(() => ({ read: true })))
   app.post('/lasting', { config: { lasting: true } }, async () => ({ read: true }))
   await app.listen({ port: 0, host: '127.0.0.1' })
   t.teardown(() => app.close())
@@ -36,6 +37,19 @@ t.test('a call that lasts as long as its body does is left alone, and so is one 
   const { socket, closed } = stall(port, '/lasting')
   t.match(await stall(port, '/short').closed, /408/, 'meanwhile others are given up')
   socket.write('}')
+  const [chunk] = await once(socket, 'data')
+  t.match(String(chunk), /^HTTP\/1\.1 200 [^]*{"read":true}$/)
+  socket.end()
+  await closed
+})
+
+t.test('whose body has come may wait for its answer as long as that takes', async t => {
+  let release = () => {}
+  const port = await open(t, new Promise(resolve => { release = resolve }))
+  const { socket, closed } = stall(port, '/held')
+  socket.write('}')
+  t.match(await stall(port, '/short').closed, /408/, 'meanwhile others are given up')
+  release()
   const [chunk] = await once(socket, 'data')
   t.match(String(chunk), /^HTTP\/1\.1 200 [^]*{"read":true}$/)
   socket.end()
