@@ -46,16 +46,26 @@ const idle = []
 let made = 0
 let unanswered = 0
 
-function makeReport (isOfRush) {
+/** A number in [0, 1) for each report, and another of each kind: spread evenly, whatever else goes by its number. */
+const spread = (n, kind) => (n * 0.618033988749895 + kind * 0.414213562373095) % 1
+
+function verdictOf (n, fails) {
+  const at = spread(n, 1)
+  if (!fails) return at < 0.005 ? 'down' : 'working'
+  return at < 0.75 ? 'down' : at < 0.95 ? 'degraded' : 'working'
+}
+
+/** A report of the rush, or of what goes on beside it; before the rise what will fail works as well. */
+function makeReport (isOfRush, fails) {
   const n = made++
-  let service = WORKING[n % WORKING.length]
+  let service = WORKING[Math.floor(spread(n, 2) * WORKING.length)]
   if (isOfRush) {
-    let at = (n * 0.618033988749895) % 1
+    let at = spread(n, 2)
     service = FAILING.find(([, share]) => (at -= share) < 0)[0]
   }
   const body = JSON.stringify({
     service,
-    verdict: isOfRush ? n % 20 === 0 ? 'working' : n % 5 === 0 ? 'degraded' : 'down' : n % 40 === 0 ? 'down' : 'working',
+    verdict: verdictOf(n, fails),
     region: REGIONS[n % REGIONS.length],
     device_class: DEVICE_CLASSES[n % DEVICE_CLASSES.length],
     observed_at: new Date().toISOString()
@@ -145,8 +155,8 @@ async function makeReports () {
     if (part >= 1) return
     rush += rateAt(part) * (now - last) / 1_000
     quiet += QUIET_PER_S * (now - last) / 1_000
-    for (; rush >= 1; rush--) say(makeReport(true))
-    for (; quiet >= 1; quiet--) say(makeReport(false))
+    for (; rush >= 1; rush--) say(makeReport(true, part >= 0.2))
+    for (; quiet >= 1; quiet--) say(makeReport(false, false))
     last = now
   }
 }
