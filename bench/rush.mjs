@@ -46,11 +46,11 @@ const idle = []
 let made = 0
 let unanswered = 0
 
-/** A number in [0, 1) for each report, and another of each kind: spread evenly, whatever else goes by its number. */
-const spread = (n, kind) => (n * 0.618033988749895 + kind * 0.414213562373095) % 1
+/** Two numbers in [0, 1) for each report, spread evenly and apart from each other (the R2 sequence of Roberts, 2018). */
+const spread = (n, axis) => (n * [0.7548776662466927, 0.5698402909980532][axis]) % 1
 
 function verdictOf (n, fails) {
-  const at = spread(n, 1)
+  const at = spread(n, 0)
   if (!fails) return at < 0.005 ? 'down' : 'working'
   return at < 0.75 ? 'down' : at < 0.95 ? 'degraded' : 'working'
 }
@@ -58,9 +58,9 @@ function verdictOf (n, fails) {
 /** A report of the rush, or of what goes on beside it; before the rise what will fail works as well. */
 function makeReport (isOfRush, fails) {
   const n = made++
-  let service = WORKING[Math.floor(spread(n, 2) * WORKING.length)]
+  let service = WORKING[Math.floor(spread(n, 1) * WORKING.length)]
   if (isOfRush) {
-    let at = spread(n, 2)
+    let at = spread(n, 1)
     service = FAILING.find(([, share]) => (at -= share) < 0)[0]
   }
   const body = JSON.stringify({
