@@ -3,10 +3,10 @@
 import type { FastifyInstance } from 'fastify'
 import type { Writer } from '../ingest/writer.ts'
 
-/** Refuses what would be refused anyway, before its body is parsed; add it before other hooks. Everything else goes on. */
+/**
+ * Refuses what would be refused anyway, before its body is parsed, for all routes of `app`: after the limit of each address,
+ * so that who asks too often hears so, and dressed so that other sites' pages can read it. Everything else goes on.
+ */
 export function refuseOverload (app: FastifyInstance, { refusal }: Pick<Writer, 'refusal'>): void {
-  app.addHook('onRequest', (request, _reply, done) => {
-    if (request.method === 'POST' && request.routeOptions.url === '/v1/reports') done(refusal())
-    else done()
-  })
+  app.addHook('preParsing', (_request, _reply, payload, done) => { done(refusal(), payload) })
 }

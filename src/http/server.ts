@@ -136,7 +136,6 @@ export async function openHttp (options: HttpOptions): Promise<FastifyInstance> 
   })
   noteRequests(app, meters)
   closeGently(app)
-  refuseOverload(app, options.writer)
   const monotonic = () => performance.now()
   limitWaiting(app, monotonic)
   limitStalling(app, monotonic)
@@ -175,6 +174,7 @@ export async function openHttp (options: HttpOptions): Promise<FastifyInstance> 
   await app.register(operations, options)
 
   await app.register(async app => {
+    refuseOverload(app, options.writer)
     await limitRequests(app, 'reports', limits.reports, shared, limits.global)
     await app.register(reports, { ...options, now: () => new Date() })
   }, { prefix: '/v1' })

@@ -69,6 +69,7 @@ t.test('a full queue refuses reports unread, and is a reason, told beside the ot
   const unread = await app.ask('/v1/reports', { method: 'POST', payload: '{', headers: { 'content-type': 'application/json' } })
   problem(t, unread, 'overloaded')
   t.equal(unread.headers['retry-after'], '5', 'refused before anything of it is read')
+  t.equal(unread.headers['access-control-allow-origin'], '*', 'and other sites\' pages can read why')
   const full = await app.ask('/readyz')
   problem(t, full, 'unavailable')
   t.equal(full.body.detail, 'The queue of reports is full.')
