@@ -1,6 +1,7 @@
 // How long a request may keep us waiting for its body, and how long it may be kept waiting for its answer.
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { Fault } from '../core/faults.ts'
+import { openLine, type Place } from './line.ts'
 import { refuseConnection } from './problems.ts'
 
 /** Below the 3 s in which a caller is told that the database is gone, and above the time that one statement may take, ms. */
@@ -16,19 +17,18 @@ const LOOK_MS = 100
  * @param monotonic ms
  */
 export function limitWaiting (app: FastifyInstance, monotonic: () => number): void {
-  const waits = new Set<{ since: number, giveUp: (fault: Fault) => void }>()
+  const waits = openLine<(fault: Fault) => void>()
 
   function inTime<T> (answer: Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
-      const wait = { since: monotonic(), giveUp: reject }
-      waits.add(wait)
+      const place = waits.join(reject, monotonic())
       answer.then(
         value => {
-          waits.delete(wait)
+          waits.leave(place)
           resolve(value)
         },
         (error: unknown) => {
-          waits.delete(wait)
+          waits.leave(place)
           reject(error)
         })
     })
@@ -43,12 +43,9 @@ export function limitWaiting (app: FastifyInstance, monotonic: () => number): vo
     }
   })
   const looking = setInterval(() => {
-    const late = monotonic() - ANSWER_WITHIN_MS
-    for (const wait of waits) {
-      // Ascending by time: whoever comes after is younger.
-      if (wait.since > late) break
-      waits.delete(wait)
-      wait.giveUp(new Fault('unavailable', 'The database does not answer; nothing was acknowledged.'))
+    for (const place of waits.waitingSince(monotonic() - ANSWER_WITHIN_MS)) {
+      waits.leave(place)
+      place.who(new Fault('unavailable', 'The database does not answer; nothing was acknowledged.'))
     }
   }, LOOK_MS)
   app.addHook('onClose', async () => { clearInterval(looking) })
@@ -64,28 +61,34 @@ const SWEEP_MS = 5_000
  * @param monotonic ms
  */
 export function limitStalling (app: FastifyInstance, monotonic: () => number, { withinMs = BODY_WITHIN_MS, sweepMs = SWEEP_MS } = {}): void {
-  const awaited = new Map<FastifyRequest, number>()
+  const awaited = openLine<FastifyRequest>()
+  app.decorateRequest('awaited', undefined)
   app.addHook('onRequest', (request, _reply, done) => {
     const { headers } = request
     const hasBody = headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined
-    if (hasBody && request.routeOptions.config.lasting !== true) awaited.set(request, monotonic())
+    if (hasBody && request.routeOptions.config.lasting !== true) request.awaited = awaited.join(request, monotonic())
     done()
   })
   app.addHook('onResponse', (request, _reply, done) => {
-    awaited.delete(request)
+    if (request.awaited !== undefined) awaited.leave(request.awaited)
     done()
   })
   const sweeping = setInterval(() => {
-    const late = monotonic() - withinMs
-    for (const [request, since] of awaited) {
-      // Ascending by time: whoever comes after is younger.
-      if (since > late) break
+    for (const place of awaited.waitingSince(monotonic() - withinMs)) {
+      const { raw } = place.who
       // It has come, and only its answer is awaited.
-      if (request.raw.complete) continue
-      awaited.delete(request)
-      refuseConnection(request.raw.socket, new Fault('timeout', 'The body did not arrive in time.'))
-      request.raw.socket.destroySoon()
+      if (raw.complete) continue
+      awaited.leave(place)
+      refuseConnection(raw.socket, new Fault('timeout', 'The body did not arrive in time.'))
+      raw.socket.destroySoon()
     }
   }, sweepMs)
   app.addHook('onClose', async () => { clearInterval(sweeping) })
+}
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Among those whose body is awaited, if it has one. */
+    awaited: Place<FastifyRequest> | undefined
+  }
 }
