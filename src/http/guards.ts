@@ -1,15 +1,13 @@
 // Who may come in, how often, and in which language they are answered.
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
+import { createHash, timingSafeEqual } from 'node:crypto'
 import '@fastify/accepts'
 import proxyAddr from '@fastify/proxy-addr'
-import rateLimit from '@fastify/rate-limit'
 import type { FastifyInstance, FastifyReply, FastifyRequest, HookHandlerDoneFunction } from 'fastify'
 import { Fault } from '../core/faults.ts'
 import type { TokenScope } from '../core/vocabulary.ts'
 import type { Db } from '../db/client.ts'
 import { findToken, touchToken } from '../db/tokens.ts'
-import { openKeyedHash } from '../ingest/hashes.ts'
-import { keyIn, shareCounters, type Shared } from './counters.ts'
+import { openCounters, type Counters, type Shared } from './counters.ts'
 
 /** Requests that one address (IPv6: its /64) may make in a window. */
 export interface Limit { max: number, windowS: number }
@@ -22,43 +20,32 @@ const ADDRESSES_HELD_MAX = 50_000
  * @param shared counts together with other instances; without it in this process's memory.
  * @param total a limit of all addresses together, beside that of each.
  */
-export async function limitRequests (
-  app: FastifyInstance, name: string, { max, windowS }: Limit, shared: Shared | undefined, total?: Limit
-): Promise<void> {
-  await app.register(rateLimit, {
-    global: false,
-    max,
-    timeWindow: windowS * 1000,
-    cache: ADDRESSES_HELD_MAX,
-    ipv6Subnet: 64,
-    ...(shared === undefined
-      ? {}
-      : { store: shareCounters(shared, name, ADDRESSES_HELD_MAX), keyGenerator: keyIn(shared, openKeyedHash(randomBytes(32))) })
-  })
-  const count = app.createRateLimit()
+export function limitRequests (app: FastifyInstance, name: string, { max, windowS }: Limit, shared: Shared | undefined, total?: Limit): void {
+  const counters = openCounters(name, ADDRESSES_HELD_MAX, shared)
   const policy = `"${name}";q=${max};w=${windowS}`
-  // The plugin's own hook sends an early draft's three headers, which would have to be made two structured fields later.
-  const limit = async (request: FastifyRequest, reply: FastifyReply) => {
-    const counted = await count(request)
-    if (counted.isAllowed) return
-    reply.header('ratelimit-policy', policy).header('ratelimit', `"${name}";r=${counted.remaining};t=${counted.ttlInSeconds}`)
-    if (counted.isExceeded) throw tooMany(counted.ttl, retryAfterS => `More than ${max} requests in ${windowS} s came from your address; try again in ${retryAfterS} s.`)
+  const limit = (request: FastifyRequest, reply: FastifyReply, done: HookHandlerDoneFunction) => {
+    counters.countAddress(request.ip, windowS * 1_000, max, (error, counted) => {
+      if (error !== null) return done(error)
+      const { current, ttl } = counted
+      reply.header('ratelimit-policy', policy).header('ratelimit', `"${name}";r=${Math.max(0, max - current)};t=${Math.ceil(ttl / 1_000)}`)
+      done(current > max ? tooMany(ttl, retryAfterS => `More than ${max} requests in ${windowS} s came from your address; try again in ${retryAfterS} s.`) : undefined)
+    })
   }
   app.addHook('onRoute', route => {
     const hooks = [route.onRequest ?? []].flat()
     // A GET's HEAD comes with the hooks of its GET.
     if (!hooks.includes(limit)) route.onRequest = [...hooks, limit]
   })
-  if (total !== undefined) limitTotal(app, name, total)
+  if (total !== undefined) limitTotal(app, counters, total)
 }
 
 /** Counts all requests of a scope together; after the limit of each address, so that one alone cannot use it up. */
-function limitTotal (app: FastifyInstance, name: string, { max, windowS }: Limit): void {
-  const count = app.createRateLimit({ max, timeWindow: windowS * 1000, keyGenerator: () => `all ${name}` })
-  app.addHook('preParsing', async request => {
-    const counted = await count(request)
-    if (counted.isAllowed || !counted.isExceeded) return
-    throw tooMany(counted.ttl, retryAfterS => `More than ${max} reports in ${windowS} s came in together; try again in ${retryAfterS} s.`)
+function limitTotal (app: FastifyInstance, { countAll }: Counters, { max, windowS }: Limit): void {
+  app.addHook('preParsing', (_request, _reply, payload, done) => {
+    countAll(windowS * 1_000, max, (error, counted) => {
+      if (error !== null) return done(error)
+      done(counted.current > max ? tooMany(counted.ttl, retryAfterS => `More than ${max} reports in ${windowS} s came in together; try again in ${retryAfterS} s.`) : null, payload)
+    })
   })
 }
 

@@ -175,14 +175,14 @@ export async function openHttp (options: HttpOptions): Promise<FastifyInstance> 
 
   await app.register(async app => {
     refuseOverload(app, options.writer)
-    await limitRequests(app, 'reports', limits.reports, shared, limits.global)
+    limitRequests(app, 'reports', limits.reports, shared, limits.global)
     await app.register(reports, { ...options, now: () => new Date() })
   }, { prefix: '/v1' })
   await app.register(async app => {
     const { db } = options
     // A token expires in real time, whatever the domain's clock says.
     const now = () => new Date()
-    await limitRequests(app, 'admin', limits.admin, shared)
+    limitRequests(app, 'admin', limits.admin, shared)
     await app.register(batches, { db, intake: options.importIntake, store: options.bulk, onRefused: meters.onReportRefused, now })
     await app.register(async app => {
       guardAdmin(app, { db, now, methodsOf })
@@ -207,7 +207,7 @@ export async function openHttp (options: HttpOptions): Promise<FastifyInstance> 
     }, { prefix: '/admin' })
   }, { prefix: '/v1' })
   await app.register(async app => {
-    await limitRequests(app, 'reads', limits.reads, shared)
+    limitRequests(app, 'reads', limits.reads, shared)
     await app.register(async app => {
       tagAnswers(app)
       await app.register(documentation)
