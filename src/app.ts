@@ -258,7 +258,7 @@ export function bulkStore (database: Database, clock: Clock, onCommitted: BulkMe
       onCommitted(fresh, reports.length - fresh)
       return fresh
     },
-    markHistory: spans => markHistory(database, spans),
+    markHistory: spans => retryConflicts(() => markHistory(database, spans)),
     async requestRejudge (serviceIds) {
       for (const serviceId of serviceIds) await requestRejudge(database, serviceId, clock.now())
     }

@@ -121,12 +121,16 @@ export async function beginWatching (db: Db, since: Date): Promise<void> {
  * harmless; reports without their mark, and without `requestRejudge`, would never be judged.
  * @param spans first and last imported minute, ms, of each service, which stands once.
  */
-export async function markHistory (db: Db, spans: readonly { serviceId: number, from: number, to: number }[]): Promise<void> {
-  for (const { serviceId, from, to } of spans) {
-    await db.query(`update services set history_from = least(history_from, $2), history_to = greatest(history_to, $3)
-      where id = $1 and (history_from is null or history_from > $2 or history_to < $3)`,
-    [serviceId, new Date(from).toISOString(), new Date(to).toISOString()], 'mark_history')
-  }
+export async function markHistory (database: Database, spans: readonly { serviceId: number, from: number, to: number }[]): Promise<void> {
+  const ids = spans.map(({ serviceId }) => serviceId)
+  await transact(database, async tx => {
+    // Imports at once mark the same services: locked in one order, none waits in a circle.
+    await tx.query('select id from services where id = any($1::integer[]) order by id for update', [ids], 'lock_history')
+    await tx.query(`update services set history_from = least(history_from, span.first), history_to = greatest(history_to, span.last)
+      from unnest($1::integer[], $2::timestamptz[], $3::timestamptz[]) as span (service, first, last)
+      where id = span.service and (history_from is null or history_from > span.first or history_to < span.last)`,
+    [ids, spans.map(({ from }) => new Date(from).toISOString()), spans.map(({ to }) => new Date(to).toISOString())], 'mark_history')
+  })
 }
 
 /**

@@ -7,6 +7,8 @@ import type { ImportInput, ImportIntake } from './intake.ts'
 
 /** Chunks under way at once: the database works on some while others are marked and the next is made ready. */
 const UNDER_WAY_MAX = 3
+/** Chunks whose history is marked together: lines that come in order of time widen the history of every service with each chunk. */
+const MARKED_TOGETHER = 4
 /** A request to judge again is as good as a new one for so long, ms: an import is over when none was made for 5 s (jobs/rejudge). */
 const REQUEST_AGAIN_MS = 1_000
 /** Refusals that are named; further ones are only counted. */
@@ -75,13 +77,13 @@ export async function takeBulk (
         }
         index++
         if (chunk.length < IMPORT_SIZE) continue
-        await commits.begin(chunk.splice(0))
+        await commits.add(chunk.splice(0))
       }
     }
   } finally {
     // Also when the source breaks off: what was good is kept.
     try {
-      for (const chunk of chunks) if (chunk.length > 0) await commits.begin(chunk)
+      for (const chunk of chunks) if (chunk.length > 0) await commits.add(chunk)
     } finally {
       await commits.end()
     }
@@ -90,16 +92,21 @@ export async function takeBulk (
 
 /**
  * Commits chunks, a few at once. Two of them may hold the same id: whose statement comes later waits for the other and
- * finds it there, and since all are sorted alike, none waits in a circle.
+ * finds it there, and since all are sorted alike, none waits in a circle. Those whose history is not marked yet wait until
+ * it is, with the next ones; meanwhile more is made ready, and what was marked before is committed.
  */
 function openCommits (store: BulkStore, counts: BulkCounts) {
   const history = openHistory(store)
+  let unmarked: (readonly NewReport[])[] = []
+  /** The first ones need not wait: nothing else is to be done meanwhile. */
+  let together = 1
+  let marking = Promise.resolve()
+  const marked: (readonly NewReport[])[] = []
   const underWay = new Set<Promise<void>>()
   let failure: { error: unknown } | undefined
 
   async function commit (chunk: readonly NewReport[]): Promise<void> {
     try {
-      await history.mark(spansOf(chunk))
       const fresh = await store.insert(chunk)
       counts.received += chunk.length
       counts.counted += fresh
@@ -109,16 +116,49 @@ function openCommits (store: BulkStore, counts: BulkCounts) {
     }
   }
 
-  return {
-    /** Resolves when there is room for it; throws what an earlier one failed with. */
-    async begin (chunk: readonly NewReport[]): Promise<void> {
-      if (underWay.size >= UNDER_WAY_MAX) await Promise.race(underWay)
-      if (failure !== undefined) throw failure.error
-      const ended = commit(chunk).finally(() => underWay.delete(ended))
+  function beginMarked (): void {
+    while (failure === undefined && marked.length > 0 && underWay.size < UNDER_WAY_MAX) {
+      const ended = commit(marked.shift()!).finally(() => {
+        underWay.delete(ended)
+        beginMarked()
+      })
       underWay.add(ended)
+    }
+  }
+
+  /** Marks chunks, and has them follow those before once all of these are under way. */
+  async function mark (chunks: readonly (readonly NewReport[])[]): Promise<void> {
+    try {
+      await history.mark(spansOf(chunks))
+      while (marked.length > 0) {
+        if (failure !== undefined) return
+        await Promise.race(underWay)
+      }
+      marked.push(...chunks)
+      beginMarked()
+    } catch (error) {
+      failure ??= { error }
+    }
+  }
+
+  async function markNext (): Promise<void> {
+    await marking
+    if (failure !== undefined) throw failure.error
+    together = Math.min(2 * together, MARKED_TOGETHER)
+    marking = mark(unmarked)
+    unmarked = []
+  }
+
+  return {
+    /** Resolves when there is room for more; throws what an earlier one failed with. */
+    async add (chunk: readonly NewReport[]): Promise<void> {
+      unmarked.push(chunk)
+      if (unmarked.length >= together || !history.grows(spansOf([chunk]))) await markNext()
     },
     async end (): Promise<void> {
-      await Promise.all(underWay)
+      if (unmarked.length > 0) await markNext().catch(error => { failure ??= { error } })
+      await marking
+      while (underWay.size > 0) await Promise.race(underWay)
       await history.end().catch(error => { failure ??= { error } })
       if (failure !== undefined) throw failure.error
     }
@@ -132,9 +172,11 @@ function openHistory (store: BulkStore) {
   /** Of which a chunk was committed since, without a new request. */
   const unasked = new Set<number>()
 
+  const grownBy = (spans: readonly Span[]) => spans.map(span => widen(span, marked.get(span.serviceId)))
+    .filter(({ serviceId, from, to }) => marked.get(serviceId)?.from !== from || marked.get(serviceId)?.to !== to)
+
   async function grow (spans: readonly Span[]): Promise<void> {
-    const grown = spans.map(span => widen(span, marked.get(span.serviceId)))
-      .filter(({ serviceId, from, to }) => marked.get(serviceId)?.from !== from || marked.get(serviceId)?.to !== to)
+    const grown = grownBy(spans)
     if (grown.length === 0) return
     await store.markHistory(grown)
     // Others may have marked more meanwhile.
@@ -149,7 +191,8 @@ function openHistory (store: BulkStore) {
   }
 
   return {
-    /** Before a chunk is committed. */
+    grows: (spans: readonly Span[]) => grownBy(spans).length > 0,
+    /** Before chunks are committed. */
     async mark (spans: readonly Span[]): Promise<void> {
       const isOld = ({ serviceId }: Span) => performance.now() - (requestedAt.get(serviceId) ?? -Infinity) >= REQUEST_AGAIN_MS
       const due = spans.filter(isOld).map(({ serviceId }) => serviceId)
@@ -166,10 +209,16 @@ function widen (span: Span, other: Span | undefined): Span {
   return other === undefined ? span : { serviceId: span.serviceId, from: Math.min(span.from, other.from), to: Math.max(span.to, other.to) }
 }
 
-function spansOf (chunk: readonly NewReport[]): Span[] {
+function spansOf (chunks: readonly (readonly NewReport[])[]): Span[] {
   const spans = new Map<number, Span>()
-  for (const { serviceId, minute, history } of chunk) {
-    if (history) spans.set(serviceId, widen({ serviceId, from: minute, to: minute }, spans.get(serviceId)))
+  for (const chunk of chunks) {
+    for (const { serviceId, minute, history } of chunk) {
+      if (!history) continue
+      const span = spans.get(serviceId)
+      if (span === undefined) spans.set(serviceId, { serviceId, from: minute, to: minute })
+      else if (minute < span.from) span.from = minute
+      else if (minute > span.to) span.to = minute
+    }
   }
   return [...spans.values()]
 }

@@ -62,7 +62,7 @@ t.test('what is not yet stored is bounded: reading stops while the database is s
   const taking = takeBulk(groups(), intake, store, counts)
   await pass()
   t.equal(waiting.length, 3, 'three statements are under way')
-  t.equal(read, 4 * IMPORT_SIZE, 'and one is ready')
+  t.equal(read, 6 * IMPORT_SIZE, 'and three are ready')
   t.match(counts, { received: 0, counted: 0 }, 'nothing counts before its commit')
   for (let ended = 0; ended < 10; ended++) {
     waiting[ended]!.commit()
@@ -133,14 +133,35 @@ t.test('history is marked and asked to be judged before it is committed, again o
   async function * oneByOne () {
     for (const [i, group] of groups.entries()) {
       yield group
-      while (waiting.length <= i) await pass()
-      waiting[i]!.commit()
+      await pass()
+      waiting[i]?.commit()
       await pass()
     }
   }
-  await takeBulk(oneByOne(), intake, store, counts)
+  const taking = takeBulk(oneByOne(), intake, store, counts)
+  while (waiting.length < 3) await pass()
+  waiting[2]!.commit()
+  await taking
   t.strictSame(told.filter(what => what !== 'request'), ['mark', 'insert', 'insert', 'mark', 'insert'])
   t.ok(told.indexOf('request') < told.indexOf('insert'), 'asked before the first')
   t.equal(told.at(-1), 'request', 'and after the last, since the request before it was older')
   t.strictSame(spans, [{ serviceId: 1, from: 60_000, to: 180_000 }, { serviceId: 1, from: 0, to: 180_000 }], 'the second is its whole span; what is no history has none')
+})
+
+t.test('what goes on in order of time is marked four chunks together, each before it is committed, while those before are', async t => {
+  const { store, waiting, told, spans } = openStore()
+  const counts = emptyCounts()
+  let minute = 0
+  const taking = takeBulk([many(12_000, () => good({ observedAt: new Date(minute++) }))], intake, store, counts)
+  for (let ended = 0; ended < 12; ended++) {
+    while (waiting.length <= ended) await pass()
+    t.ok(waiting.length <= ended + 3, 'three are under way at most')
+    const markedTo = Math.max(...spans.map(({ to }) => to))
+    t.ok(waiting.every(({ reports }) => reports.every(({ minute }) => minute <= markedTo)))
+    waiting[ended]!.commit()
+  }
+  await taking
+  t.strictSame(spans.map(({ to }) => to), [999, 2_999, 6_999, 10_999, 11_999])
+  t.equal(counts.counted, 12_000)
+  t.equal(told.filter(what => what === 'insert').length, 12)
 })
