@@ -130,6 +130,11 @@ export async function findRejudge (db: Db, requestedBefore: Date): Promise<Rejud
   return row === undefined ? undefined : { serviceId: row.service_id, requestedAt: row.requested_at, fromMinute: null }
 }
 
+/** Whether a whole history was asked to be judged again after `since`: imports ask again and again while they last. */
+export async function isHistoryComing (db: Db, since: Date): Promise<boolean> {
+  return (await db.query('select 1 from rejudge where from_minute is null and requested_at > $1 limit 1', [since.toISOString()])).length > 0
+}
+
 /** The requests that moderators' work has left, oldest first. */
 export async function readReruns (db: Db): Promise<(Rejudge & { fromMinute: number })[]> {
   const rows = await db.query<{ service_id: number, requested_at: Date, from_minute: Date }>(

@@ -2,30 +2,32 @@
 import type { Stretch, Tally } from '../core/curves.ts'
 import type { SeenCell } from '../core/detector.ts'
 import { INTERVAL_MS } from '../core/reports.ts'
-import { DAY_MS, floorTo, HOUR_MS } from '../core/time.ts'
+import { DAY_MS, floorTo, HOUR_MS, MINUTE_MS } from '../core/time.ts'
 import { ALL, countryOf, DISPOSITIONS, VERDICTS, type Scope } from '../core/vocabulary.ts'
 import { LOCKS, retryConflicts, transactUnderLock, type Database, type Db } from './client.ts'
 
 const COUNTED = DISPOSITIONS.indexOf('counted')
 const [WORKING, DEGRADED, DOWN] = VERDICTS.map((_, code) => code)
 /**
- * Recounts the newest stale minutes, those that began within `spanMs` of the last, from the reports and takes their marks away, in one transaction.
- * @returns the start (ms) of what is now up to date, or undefined when nothing was stale: -Infinity stands for all.
+ * Recounts the newest stale minutes, those that began within `spanMs` of the last but not before `since`, from the reports
+ * and takes their marks away, in one transaction. A span of hours takes the first hour whole: its copy is made anew once.
+ * @returns from where on (ms) every minute is now up to date: -Infinity for all.
  */
-export async function recountStale (database: Database, spanMs: number): Promise<number | undefined> {
-  return retryConflicts(() => transactUnderLock(database, LOCKS.rollup, tx => recountNewest(tx, spanMs)))
+export async function recountStale (database: Database, spanMs: number, since = -Infinity): Promise<number> {
+  return retryConflicts(() => transactUnderLock(database, LOCKS.rollup, tx => recountNewest(tx, spanMs, since)))
 }
 
-/** Recounts all stale minutes inside a transaction under the rollup's lock. */
-export async function recountAll (tx: Db): Promise<void> {
-  for (let from: number | undefined = 0; from !== undefined && from !== -Infinity;) from = await recountNewest(tx, DAY_MS)
+/** Recounts the stale minutes from `since` (ms) on inside a transaction under the rollup's lock. */
+export async function recountFrom (tx: Db, since: number): Promise<void> {
+  while (await recountNewest(tx, DAY_MS, since) > since);
 }
 
-async function recountNewest (tx: Db, spanMs: number): Promise<number | undefined> {
+async function recountNewest (tx: Db, spanMs: number, since: number): Promise<number> {
   const [range] = await tx.query<{ oldest: Date | null, newest: Date | null }>('select min(minute) as oldest, max(minute) as newest from stale_minutes')
-  if (range!.newest === null || range!.oldest === null) return undefined
-  const oldest = range!.oldest.getTime()
-  const from = Math.max(oldest, range!.newest.getTime() - spanMs)
+  if (range!.newest === null || range!.oldest === null) return -Infinity
+  const [oldest, newest] = [range!.oldest.getTime(), range!.newest.getTime()]
+  if (newest < since) return newest + MINUTE_MS
+  const from = Math.max(oldest, since, spanMs < HOUR_MS ? newest - spanMs : floorTo(newest - spanMs, HOUR_MS))
   const span = [new Date(from).toISOString(), range!.newest.toISOString()]
   await tx.query(RECOUNT, [...span, new Date(floorTo(from, INTERVAL_MS)).toISOString()])
   await tx.query(`delete from windows using (select distinct service_id, minute from stale_minutes where minute between $1 and $2) s

@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { Fault } from '../core/faults.ts'
 import { INTERVAL_MS } from '../core/reports.ts'
 import { tellOutageRef } from '../core/telling.ts'
-import type { Clock } from '../core/time.ts'
+import { DAY_MS, type Clock } from '../core/time.ts'
 import { MODERATION_ACTIONS } from '../core/vocabulary.ts'
 import { holdAudit, recordAudit } from '../db/audit.ts'
 import { LOCKS, retryConflicts, transactUnderLock, UNDONE, type Database, type Db } from '../db/client.ts'
@@ -16,7 +16,7 @@ import {
 import { insertEvent, type Outage } from '../db/outages.ts'
 import { announce } from '../db/outbox.ts'
 import type { Catalog, Service } from '../db/services.ts'
-import { recountAll, sumMinutes } from '../db/windows.ts'
+import { recountFrom, sumMinutes } from '../db/windows.ts'
 import { findNamed, Reason } from './admin.ts'
 import { OutageRef } from './outages.ts'
 import { FilterMembers, filterOf } from './raw-reports.ts'
@@ -78,7 +78,6 @@ export const moderation: Routes<{ db: Database, catalog: () => Catalog, clock: C
 
   /** The action itself: a preview of it is rolled back, so the two cannot differ. */
   async function act (tx: Db, body: Body, id: string): Promise<Done> {
-    await recountAll(tx)
     const selection = selectionOf(body, catalog(), clock.now())
     const preview = body.until !== undefined && await hasPreview(tx, body.until) ? body.until : undefined
     const frozen = 'filter' in selection && preview === undefined && body.until !== undefined
@@ -89,9 +88,11 @@ export const moderation: Routes<{ db: Database, catalog: () => Catalog, clock: C
     const meant = await planAction(tx, body.action, rows)
     const changes = meant.filter(({ next }) => next !== null)
     const minutes = minutesOf(changes)
+    const since = recountedSince(minutes)
+    await recountFrom(tx, since)
     const before = await sumAll(tx, minutes)
     await changeReports(tx, id, changes)
-    await recountAll(tx)
+    await recountFrom(tx, since)
     const outages: { before: Outage[], after: Outage[] } = { before: [], after: [] }
     const kept: string[] = []
     const services = new Map([...catalog().services.values()].map(service => [service.id, service]))
@@ -199,7 +200,7 @@ export const moderation: Routes<{ db: Database, catalog: () => Catalog, clock: C
     const later = await findLaterActions(tx, before)
     if (later.length > 0) throw new Fault('conflict', `Later actions touched some of the same reports; revert them first: ${later.join(', ')}.`)
     const rows = await takeBack(tx, before, now)
-    await recountAll(tx)
+    await recountFrom(tx, recountedSince(minutesOf(rows)))
     const restored = await restoreOutages(tx, before.keptOutages as string[])
     for (const { serviceId, id: outageId, state } of restored) {
       await insertEvent(tx, { serviceId, outageId, at: now, type: 'updated', state, actor: 'moderator', text: 'A moderator took back an earlier decision on reports; this stands as it did before.' }, now)
@@ -210,6 +211,11 @@ export const moderation: Routes<{ db: Database, catalog: () => Catalog, clock: C
     await announce(tx, restored.map(({ serviceId, id: outageId }) => ({ type: 'outage.updated', serviceId, outageId, at: now })))
     return after
   }))
+}
+
+/** Judging again begins at a checkpoint, at most a day before the first minute (ms): what is stale before that, as after an import, can wait. */
+function recountedSince (minutes: ReadonlyMap<number, readonly number[]>): number {
+  return Math.min(...[...minutes.values()].map(([first]) => first!)) - DAY_MS
 }
 
 async function sumAll (tx: Db, minutes: ReadonlyMap<number, number[]>): Promise<{ working: number, degraded: number, down: number }> {

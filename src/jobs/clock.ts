@@ -2,6 +2,7 @@
 // vendors' pages.
 import { floorTo, HOUR_MS, judgeGraceMs, MINUTE_MS, type Clock } from '../core/time.ts'
 import { LOCKS, tryHoldLock, type Connection, type Database, type HeldLock } from '../db/client.ts'
+import { isHistoryComing } from '../db/detector.ts'
 import { retentionStart } from '../db/reports.ts'
 import { readCatalog } from '../db/services.ts'
 import { markWatched } from '../db/watched.ts'
@@ -11,9 +12,9 @@ import { detect, loadJudging, type Judging } from './detect.ts'
 import { settleOfficial } from './official.ts'
 import type { Call } from './outgoing.ts'
 import { prune } from './prune.ts'
-import { continueRefold, startRefold, type Refold } from './rejudge.ts'
+import { continueRefold, SETTLED_MS, startRefold, type Refold } from './rejudge.ts'
 import { rerunModerated } from './rerun.ts'
-import { rollup } from './rollup.ts'
+import { openPastRollup, rollup } from './rollup.ts'
 import { watchSources } from './sources.ts'
 
 /** Real time between two ticks, ms: what a report waits at most, beside the rollup itself, to be in the curve. */
@@ -144,6 +145,7 @@ function leadJobs ({ database, connection, clock, retentionDays, onError, meters
   let lock: HeldLock | undefined
   let judging: Judging | undefined
   let refold: Refold | undefined
+  const rollupPast = openPastRollup(database)
   let pruneAt = -Infinity
   let compactAt = -Infinity
 
@@ -156,7 +158,9 @@ function leadJobs ({ database, connection, clock, retentionDays, onError, meters
       await prune(database, retentionDays, began).then(() => { pruneAt = floorTo(began.getTime(), HOUR_MS) + HOUR_MS }, error => onError(error, 'prune'))
     }
     const rollupBegan = performance.now()
-    const upToDateFrom = await rollup(database)
+    const upToDateFrom = await rollup(database, judging?.judgedUntil)
+    const importing = await isHistoryComing(database, new Date(began.getTime() - SETTLED_MS * clock.speed))
+    const stale = upToDateFrom > -Infinity && await rollupPast(importing) > -Infinity
     meters?.onRolledUp(performance.now() - rollupBegan)
     judging ??= await loadJudging(database)
     const until = floorTo(began.getTime() - judgeGraceMs(clock.speed), MINUTE_MS)
@@ -172,7 +176,7 @@ function leadJobs ({ database, connection, clock, retentionDays, onError, meters
     refold ??= await startRefold(database, judging, services, clock.speed, clock.now())
     if (refold === undefined) {
       await compactNow(judging.judgedUntil)
-      return false
+      return stale && !importing
     }
     if (await continueRefold(database, refold, judging)) refold = undefined
     return true

@@ -15,7 +15,7 @@ import { groupRulings, groupWithheld, noteDecision, readChunk, readDeviceImpact,
 import { beginJudged, foldAgain, overlaps, tellAgain, type Rerun } from './rerun.ts'
 
 /** An import is over when it has been quiet for this long, real ms. */
-const SETTLED_MS = 5_000
+export const SETTLED_MS = 5_000
 const WITHDRAWN = 'With more of the past imported, the reports of this time no longer stand out.'
 
 /** One service's history on its way through the detector again. */

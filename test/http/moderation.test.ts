@@ -107,6 +107,18 @@ t.test('a preview does nothing, and the action does what it said, to the reports
   t.equal(points.reduce((sum: number, { down }: { down: number }) => sum + down, 0), 1)
 })
 
+t.test('what is stale long before the reports that are meant, as after an import, holds no moderator up', async t => {
+  const { app, post } = await open(t)
+  await crowd(app, 2, 3)
+  await app.passMinute()
+  const long = new Date(START.getTime() - 5 * DAY_MS)
+  await app.database.query('insert into stale_minutes values (1, $1), (1, $2)', [long, app.now])
+  const { status, body } = await post('moderation/actions', { action: 'exclude', filter: { service: 'imessage' }, reason: 'A script' })
+  t.equal(status, 201)
+  t.match(body, { changed: 6, windows: { before: { down: 6 }, after: { down: 0 } } })
+  t.strictSame(await app.database.query('select minute from stale_minutes'), [{ minute: long }])
+})
+
 t.test('an action and its undoing leave every byte as it was, whether or not it was judged again between', async t => {
   for (const judged of [false, true]) {
     const { app, get, post } = await open(t)

@@ -6,7 +6,7 @@ import { floorTo, MINUTE_MS } from '../../src/core/time.ts'
 import { openDatabase, type Database } from '../../src/db/client.ts'
 import { insertReports } from '../../src/db/reports.ts'
 import { prune } from '../../src/jobs/prune.ts'
-import { rollup } from '../../src/jobs/rollup.ts'
+import { openPastRollup, rollup } from '../../src/jobs/rollup.ts'
 import { createDatabase } from '../database.ts'
 
 const NOW = new Date('2026-01-10T12:00:30Z')
@@ -112,4 +112,33 @@ t.test('a recount of the minute that runs does not read through its quarter of a
   t.strictSame((await database.query('select down from windows')).map(row => row['down']), [8000])
   const readNow = await read() - before
   t.ok(readNow >= 8000 && readNow < 32_000, `${readNow} of 112,000 reports were read`)
+})
+
+t.test('while history is imported the present is recounted at once, and the past for a tenth of the time, a piece at once', async t => {
+  const database = await open(t)
+  const [report] = fc.sample(anyReport, { numRuns: 1, seed: 5 })
+  const now = floorTo(NOW.getTime(), MINUTE_MS)
+  const minutes = [0, 1, ...Array.from({ length: 48 }, (_, hour) => 2 * 24 * 60 + 60 * hour)].map(ago => now - ago * MINUTE_MS)
+  await insertReports(database, minutes.map((minute, i) => (
+    { ...report!, id: `00000000-0000-8000-8000-0000000000${i.toString(16).padStart(2, '0')}`, disposition: 0, minute, intervalAt: floorTo(minute, INTERVAL_MS) })), 1, NOW)
+  const counted = async () => (await database.query('select minute from windows order by minute desc')).map(row => row['minute'].getTime())
+  const liveFrom = now - 2 * MINUTE_MS
+
+  let [at, lasts] = [0, 400]
+  const past = openPastRollup(database, () => (at += lasts))
+  t.equal(await rollup(database, liveFrom), minutes[2]! + MINUTE_MS, 'up to date back to what came last of before')
+  t.strictSame(await counted(), minutes.slice(0, 2))
+  await past(true)
+  const first = (await counted()).length
+  t.ok(first > 2 && first < 8, `one piece of hours, not of days: ${first - 2} of 48`)
+  lasts = 50
+  for (let i = 0; i < 30; i++) await past(true)
+  t.equal((await counted()).length, first, 'then it rests nine times as long as that took')
+  lasts = 1_000
+  for (let i = 0; i < 3; i++) await past(true)
+  const second = (await counted()).length
+  t.ok(second > first && second < 50, 'and goes on')
+  lasts = 1
+  t.equal(await past(false), -Infinity, 'without an import it does not rest')
+  t.strictSame(await database.query('select * from windows order by 1, 2, 3, 4'), await database.query(COUNTED))
 })
