@@ -1,6 +1,6 @@
 // One service's windows in, outages out: a function of what was seen, in order, and of nothing else.
 // Not here: the arithmetic of baselines, charts, scopes and the lifecycle, each in its own file.
-import { closeHour, knowsShares, positionOf, predictHour, readTriple, recordWindow, type HourExpectation } from './baseline.ts'
+import { closeHour, knowsShares, positionOf, predictHour, readTriple, recordWindow, reviveBaseline, type HourExpectation } from './baseline.ts'
 import { pushCharts, resetChart, suspicionOf, weightsFor, type Seen } from './charts.ts'
 import { openByWord, step, SUSPECTED_AT, type OpenOutage, type OutageFigures, type Transition } from './outages.ts'
 import {
@@ -83,11 +83,14 @@ export function newDetector (expectedPerHour: number, stepMin: number): Detector
 }
 
 /**
- * A state as it was stored. One of an earlier format keeps its expectation and its open outage; what it had learnt must
+ * A state as it was stored, which it may change in place. One of an earlier format keeps its expectation and its open outage; what it had learnt must
  * be folded anew (`outdated`).
  */
 export function reviveState (stored: DetectorState): { state: DetectorState, outdated: boolean } {
-  if (stored.format === STATE_FORMAT) return { state: stored, outdated: false }
+  if (stored.format === STATE_FORMAT) {
+    for (const scope of stored.scopes) scope.baseline = reviveBaseline(scope.baseline)
+    return { state: stored, outdated: false }
+  }
   const { outage } = stored
   const state = newDetector(stored.expectedPerHour, stored.stepMin)
   state.outage = outage === null ? null : { ...outage, silentMin: outage.silentMin ?? 0, figures: { ...outage.figures, affectedShare: outage.figures.affectedShare ?? null } }
