@@ -110,7 +110,8 @@ export async function openApp (options: AppOptions): Promise<App> {
   })
 
   const begun = floorTo(clock.now().getTime(), MINUTE_MS)
-  await beginWatching(database, new Date(begun))
+  // An import that begins beside a first start marks the same services.
+  await retryConflicts(() => beginWatching(database, new Date(begun)))
   await beginJudging(database, begun)
 
   const { current: catalog, refresh: refreshCatalog } = await holdNewest(() => readCatalog(database))
