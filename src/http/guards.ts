@@ -153,11 +153,11 @@ function countHosts (rawHeaders: readonly string[]): number {
 /** Gives each answer of `app` that may be kept its ETag, and answers 304 to whoever has it already (RFC 9110 §13.1.2). */
 export function tagAnswers (app: FastifyInstance): void {
   app.addHook('onSend', (request, reply, payload, done) => {
-    if (reply.statusCode !== 200 || typeof payload !== 'string') return done(null, payload)
-    // What is held has its tag already.
-    const tag = reply.getHeader('etag') as string | undefined ?? tagOf(payload)
-    reply.header('etag', tag)
-    if (!hasTag(request.headers['if-none-match'], tag)) return done(null, payload)
+    if (reply.statusCode !== 200 || (typeof payload !== 'string' && !Buffer.isBuffer(payload))) return done(null, payload)
+    let tag = reply.getHeader('etag') as string | undefined
+    if (tag === undefined && typeof payload === 'string') reply.header('etag', tag = tagOf(payload))
+    // Only what is held is bytes with a tag; those of the documentation's page have none.
+    if (tag === undefined || !hasTag(request.headers['if-none-match'], tag)) return done(null, payload)
     reply.code(304).removeHeader('content-type')
     // What answers HEAD in GET's place still measures it.
     done(null, request.method === 'HEAD' ? payload : null)

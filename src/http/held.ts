@@ -1,6 +1,6 @@
 // Answers of public reads, held for a moment: a hot page costs a look-up, and neither a query, nor its text, nor its hash.
 // Which answers may be held, each route says by its Cache-Control; who may ask, and how often, stands in guards.ts.
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyReply } from 'fastify'
 import type { Catalog } from '../db/services.ts'
 import { negotiate, tagOf } from './guards.ts'
 import { baseOf } from './links.ts'
@@ -9,10 +9,10 @@ import { BRIEFLY } from './schemas.ts'
 /** So long an answer is told to everybody, real ms: after the rollup's tick, a report is in every curve within seconds. */
 const HELD_MS = 1_000
 const ANSWERS_MAX = 2_000
-/** Of all answers and their keys together, in UTF-16 units: at most twice as many bytes. */
-const CHARS_MAX = 16 * 1024 * 1024
+/** Of all answers and their keys together. */
+const BYTES_MAX = 16 * 1024 * 1024
 /** A longer answer is not held. */
-const ANSWER_CHARS_MAX = 1024 * 1024
+const ANSWER_BYTES_MAX = 1024 * 1024
 /** What an answer carries of its own; the rest belongs to the one who asks. */
 const OWN_HEADERS = ['content-type', 'cache-control', 'vary', 'link', 'etag'] as const
 
@@ -25,9 +25,17 @@ export interface HeldOptions {
   heldMs?: number | undefined
 }
 
-interface Answer { at: number, catalog: Catalog, changes: number, text: string, headers: Record<string, string>, chars: number }
+/** Its body is bytes: a text would be encoded for everybody who asks. */
+interface Answer { at: number, catalog: Catalog, changes: number, body: Buffer, headers: Record<string, string>, bytes: number }
 type Told = (error: Error | null, answer?: Answer) => void
 interface Making { key: string, at: number, catalog: Catalog, changes: number, waiting: Told[] }
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** The answer that this request makes for all who ask the same now. */
+    making: Making | undefined
+  }
+}
 
 /**
  * Holds what the GET routes of `app` answer with `BRIEFLY`, by address, media type and the base of links, for a second
@@ -43,32 +51,29 @@ export function holdAnswers (
   /** The oldest first. */
   const held = new Map<string, Answer>()
   const beingMade = new Map<string, Making>()
-  const makers = new WeakMap<FastifyRequest, Making>()
-  let chars = 0
+  let bytes = 0
 
   const forget = (key: string) => {
-    chars -= held.get(key)?.chars ?? 0
+    bytes -= held.get(key)?.bytes ?? 0
     held.delete(key)
   }
   const keep = (key: string, answer: Answer) => {
     forget(key)
     held.set(key, answer)
-    chars += answer.chars
+    bytes += answer.bytes
     const late = monotonic() - heldMs
     for (const [key, { at }] of held) {
-      if (held.size <= ANSWERS_MAX && chars <= CHARS_MAX && at > late) break
+      if (held.size <= ANSWERS_MAX && bytes <= BYTES_MAX && at > late) break
       forget(key)
     }
   }
-  const finish = (request: FastifyRequest, error: Error | null, answer?: Answer) => {
-    const making = makers.get(request)
-    if (making === undefined) return
-    makers.delete(request)
+  const finish = (making: Making, error: Error | null, answer?: Answer) => {
     if (beingMade.get(making.key) === making) beingMade.delete(making.key)
     if (answer !== undefined) keep(making.key, answer)
     for (const tell of making.waiting) tell(error, answer)
   }
 
+  app.decorateRequest('making', undefined)
   // After the limits, which count whoever asks, and before anything is checked: of equal requests each check says the same.
   app.addHook('preParsing', (request, reply, payload, done) => {
     const key = `${negotiate(request)} ${publicUrl === undefined ? baseOf(request, publicUrl) : ''} ${request.url}`
@@ -84,34 +89,37 @@ export function holdAnswers (
       })
       return
     }
-    const own = { key, at, catalog: known, changes: changes(), waiting: [] }
-    beingMade.set(key, own)
-    makers.set(request, own)
+    request.making = { key, at, catalog: known, changes: changes(), waiting: [] }
+    beingMade.set(key, request.making)
     done(null, payload)
   })
 
   app.addHook('onError', (request, _reply, error, done) => {
-    finish(request, error)
+    const { making } = request
+    request.making = undefined
+    if (making !== undefined) finish(making, error)
     done()
   })
 
   app.addHook('onSend', (request, reply, payload, done) => {
-    const making = makers.get(request)
-    if (making !== undefined) finish(request, null, answerOf(making, reply, payload))
+    const { making } = request
+    request.making = undefined
+    if (making !== undefined) finish(making, null, answerOf(making, reply, payload))
     done(null, payload)
   })
 }
 
-function send (reply: FastifyReply, { headers, text }: Answer): void {
-  reply.headers(headers).send(text)
+function send (reply: FastifyReply, { headers, body }: Answer): void {
+  reply.headers(headers).send(body)
 }
 
 /** What can be held of an answer, which is given its ETag; undefined when nothing can. */
 function answerOf ({ key, at, catalog, changes }: Making, reply: FastifyReply, payload: unknown): Answer | undefined {
   if (reply.statusCode !== 200 || typeof payload !== 'string' || reply.getHeader('cache-control') !== BRIEFLY) return undefined
-  const chars = key.length + payload.length
-  if (chars > ANSWER_CHARS_MAX) return undefined
+  const body = Buffer.from(payload)
+  const bytes = 2 * key.length + body.length
+  if (bytes > ANSWER_BYTES_MAX) return undefined
   reply.header('etag', tagOf(payload))
   const headers = Object.fromEntries(OWN_HEADERS.filter(name => reply.hasHeader(name)).map(name => [name, String(reply.getHeader(name))]))
-  return { at, catalog, changes, text: payload, headers, chars }
+  return { at, catalog, changes, body, headers, bytes }
 }
