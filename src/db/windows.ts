@@ -240,9 +240,13 @@ export async function readServiceTallies (
   [new Date(from).toISOString(), new Date(to).toISOString(), ...(serviceIds === undefined ? [] : [serviceIds])])
 }
 
-/** The services that have a counted report since `from` (ms). */
-export async function readSpeakingServices (db: Db, from: number): Promise<Set<number>> {
-  const rows = await db.query<{ service_id: number }>(
-    'select distinct service_id from windows where minute >= $1 and working + degraded + down > 0', [new Date(from).toISOString()])
+/**
+ * The services that have an expectation of an hour since `judgedFrom` (ms) and a counted report since `from`: of each one
+ * window is looked for, since a day of all of them is a thousand times what a summary reads otherwise.
+ */
+export async function readSpeakingServices (db: Db, from: number, judgedFrom: number): Promise<Set<number>> {
+  const rows = await db.query<{ service_id: number }>(`select service_id from (select distinct service_id from baselines where hour >= $2) judged
+    where exists (select from windows where windows.service_id = judged.service_id and minute >= $1 and working + degraded + down > 0)`,
+  [new Date(from).toISOString(), new Date(judgedFrom).toISOString()])
   return new Set(rows.map(row => row.service_id))
 }

@@ -79,7 +79,8 @@ export function holdSummaries (db: Db, catalog: () => Catalog, clock: Clock, mon
   async function refresh (): Promise<void> {
     const startedAt = monotonic()
     if (speaking === undefined || startedAt - speaking.at > SPEAKING_REFRESH_MS || speaking.services.size === 0) {
-      speaking = { at: startedAt, services: await readSpeakingServices(db, clock.now().getTime() - DAY_MS) }
+      const now = clock.now().getTime()
+      speaking = { at: startedAt, services: await readSpeakingServices(db, now - DAY_MS, learntSince(now)) }
     }
     const known = catalog()
     held = { at: startedAt, catalog: known, list: await readSummaries(db, known, speaking.services, clock), json: new Map() }
@@ -118,6 +119,11 @@ export function holdSummaries (db: Db, catalog: () => Catalog, clock: Clock, mon
   }
 }
 
+/** The oldest hour whose expectation still says, at `now` (ms), how long a service was learnt. */
+function learntSince (now: number): number {
+  return floorTo(now + MINUTE_MS - WINDOW_MINUTES * MINUTE_MS, HOUR_MS) - HOUR_MS
+}
+
 async function readSummaries (db: Db, catalog: Catalog, speaking: ReadonlySet<number>, clock: Clock): Promise<SummaryBody[]> {
   const now = clock.now()
   const end = floorTo(now.getTime(), MINUTE_MS) + MINUTE_MS
@@ -125,7 +131,7 @@ async function readSummaries (db: Db, catalog: Catalog, speaking: ReadonlySet<nu
   const opening = readOpenOutages(db)
   const [tallies, baselines, watched, open, lastEnds, judgedUntil, officialOf] = await Promise.all([
     readServiceTallies(db, start, end),
-    readServiceBaselines(db, floorTo(start, HOUR_MS) - HOUR_MS, end),
+    readServiceBaselines(db, learntSince(now.getTime()), end),
     readWatched(db, start, end),
     opening,
     readLastEnds(db),
