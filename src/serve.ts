@@ -6,6 +6,11 @@ import type { Provided } from './database.ts'
 
 /** What is in flight gets this long to finish when the service is told to stop, ms. */
 export const CLOSE_MS = 10_000
+/**
+ * Connections that may wait to be taken: all of a crowd that comes at once. Of Node's 511 the others were heard seconds
+ * later, when they tried again; more than the kernel lets it (`net.core.somaxconn`) do not wait.
+ */
+const BACKLOG = 4_096
 
 /** A process that takes reports. */
 export interface Serving {
@@ -38,7 +43,7 @@ export async function serveHere (
     await stop()
   })
   try {
-    return { address: await app.http.listen({ host: config.host, port: config.port }), measure: app.measure, end: signals.end }
+    return { address: await app.http.listen({ host: config.host, port: config.port, backlog: BACKLOG }), measure: app.measure, end: signals.end }
   } catch (error) {
     signals.uninstall()
     await app.close()
