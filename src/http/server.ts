@@ -45,6 +45,7 @@ import { services, type Summaries } from './services.ts'
 import { sources } from './sources.ts'
 import { statuspage } from './statuspage.ts'
 import { tokens } from './tokens.ts'
+import { takeTurns } from './turns.ts'
 import { vocabularies } from './vocabularies.ts'
 import { webhooks } from './webhooks.ts'
 import { windows } from './windows.ts'
@@ -127,6 +128,7 @@ export async function openHttp (options: HttpOptions): Promise<FastifyInstance> 
   }).withTypeProvider<ZodTypeProvider>()
   app.server.maxConnections = CONNECTIONS_MAX
   app.server.on('connect', (_request, socket) => refuseConnection(socket, new Fault('method-not-allowed', 'This is no proxy.'), ['Allow: GET, HEAD, POST']))
+  takeTurns(app.server)
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))
 
   useZod(app)
