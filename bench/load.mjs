@@ -3,6 +3,7 @@
 // `load.mjs <port> <connections> <warm-up ms> <measured ms> <first number> [<requests a second>]`; prints one line of JSON.
 // Without a rate each connection asks again as soon as it is answered; with one, when it is its turn, and what it waited
 // for its turn because of a late answer counts as waiting for the answer. Who is refused asks again at once.
+// It tells as well how late connections had their first answer, and until when answers took longer than usual.
 import { connect } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 
@@ -21,6 +22,9 @@ const TEMPLATES = BODIES.map((body, i) => [
   `\r\nContent-Length: ${body.length}\r\n\r\n${body}`
 ])
 
+/** An answer that took longer than this is not what is usual, ms. */
+const SLOW_MS = 100
+
 let next = first
 /** What the next request says; its address is never in 127/8, where the proxies are. */
 function nextRequest () {
@@ -32,10 +36,15 @@ function nextRequest () {
 const latencies = []
 /** How long it took to be refused, ms. */
 const refusals = []
+/** How long it took each connection from the beginning to its first answer, ms. */
+const firsts = []
+/** The last moment at which an answer came late, ms from the beginning. */
+let slowUntilMs = 0
 const statuses = {}
 let errors = 0
 let accepted = 0
 let phase = 'warm-up'
+const startedAt = performance.now()
 
 function converse (_, place) {
   return new Promise(resolve => {
@@ -43,6 +52,7 @@ function converse (_, place) {
     let dueAt = performance.now() + 1_000 * place / perSecond
     let sentAt = 0
     let held = ''
+    let isFirst = true
     const send = () => {
       if (phase === 'over') return socket.end()
       sentAt = perSecond === Infinity ? performance.now() : dueAt
@@ -63,11 +73,15 @@ function converse (_, place) {
       if (held.length < end + 4 + Number.parseInt(held.slice(at, end), 10)) return
       const status = held.slice(9, 12)
       held = ''
+      const now = performance.now()
+      if (isFirst) firsts.push(now - startedAt)
+      isFirst = false
+      if (now - sentAt > SLOW_MS) slowUntilMs = now - startedAt
       if (status === '201') accepted++
       if (phase === 'measured') {
         statuses[status] = (statuses[status] ?? 0) + 1
-        if (status === '503') refusals.push(performance.now() - sentAt)
-        else latencies.push(performance.now() - sentAt)
+        if (status === '503') refusals.push(now - sentAt)
+        else latencies.push(now - sentAt)
       }
       sendInTurn()
     })
@@ -88,15 +102,19 @@ process.send('over')
 const elapsedS = (performance.now() - began) / 1000
 const { user, system } = process.cpuUsage(cpu)
 await Promise.all(conversations)
-for (const waits of [latencies, refusals]) waits.sort((a, b) => a - b)
+for (const waits of [latencies, refusals, firsts]) waits.sort((a, b) => a - b)
 process.stdout.write(`${JSON.stringify({
   perSecond: latencies.length / elapsedS,
   p50: latencies[Math.floor(latencies.length * 0.5)],
   p99: latencies[Math.floor(latencies.length * 0.99)],
   refusedP99: refusals[Math.floor(refusals.length * 0.99)] ?? 0,
+  // Who never had one counts as having waited until the end.
+  firstP99: firsts[Math.floor(connections * 0.99)] ?? performance.now() - startedAt,
+  slowUntilMs,
   statuses,
   errors,
   accepted,
-  busy: (user + system) / 1e6 / elapsedS
+  busy: (user + system) / 1e6 / elapsedS,
+  busyKernel: system / 1e6 / elapsedS
 })}\n`)
 process.disconnect()

@@ -1,4 +1,5 @@
-// What a second worker brings: WORKERS=1 beside WORKERS=2 in the same run, and whose processor time a report takes.
+// What a second worker brings: WORKERS=1 beside WORKERS=2 in the same run, whose processor time a report takes, and the
+// ceiling that this sets: of one worker where its thread is always busy, of several where all cores are.
 // `npm run bench:workers`; ROUNDS, SECONDS and CONNECTIONS say how long and how wide. Needs redis-server. The load is load.mjs.
 import { fork, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -8,8 +9,7 @@ import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
-import pg from 'pg'
+import { ask, describeMachine, here, median, show } from './servers.mjs'
 
 const ROUNDS = Number(process.env.ROUNDS ?? 3)
 const MEASURED_MS = Number(process.env.SECONDS ?? 5) * 1000
@@ -18,8 +18,9 @@ const CONNECTIONS = Number(process.env.CONNECTIONS ?? 64)
 const RUN_SPAN = 400_000
 const NODE_FLAGS = ['--max-semi-space-size=32', '--single-threaded-gc']
 const SITUATIONS = { alone: ['1 worker, in memory', '1', false], one: ['1 worker, Redis', '1', true], two: ['2 workers, Redis', '2', true] }
+/** Who works on a report; the load stands for those who report. */
+const ROLES = { workers: 'Node, which takes reports', first: 'Node, which hands out connections', postgres: 'PostgreSQL', redis: 'Redis', load: 'the load' }
 
-const here = name => fileURLToPath(new URL(name, import.meta.url))
 const folder = await mkdtemp(join(tmpdir(), 'groundswell-bench-'))
 await chmod(folder, 0o711)   // as root, PostgreSQL runs as somebody else
 const children = []
@@ -49,55 +50,55 @@ async function startService (name, workers, redis) {
     })
     child.once('exit', code => reject(new Error(`the service ended with ${code}`)))
   })
-  return { port: new URL(address).port, pid: child.pid, redis, connection: { host: dataDir, port: 5432, user: 'groundswell', database: 'groundswell' } }
+  return { port: new URL(address).port, pid: child.pid, redis, workers, connection: { host: dataDir, port: 5432, user: 'groundswell', database: 'groundswell' } }
 }
 
-/** Processor time used so far, s, by role: of the service's process, of all below it, and of Redis. */
-async function readCpu ({ pid, redis }) {
+/** Processor time used so far, and of it in the kernel, s, by role; a service's only process takes reports itself. */
+async function readCpu ({ pid, redis, workers }) {
   const processes = new Map()
   for (const name of await readdir('/proc')) {
     if (!/^\d+$/.test(name)) continue
     const stat = await readFile(`/proc/${name}/stat`, 'utf8').catch(() => undefined)
     if (stat === undefined) continue
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-    processes.set(Number(name), { comm: stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')')), parent: Number(fields[1]), s: (Number(fields[11]) + Number(fields[12])) / 100 })
+    processes.set(Number(name), { comm: stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')')), parent: Number(fields[1]), s: (Number(fields[11]) + Number(fields[12])) / 100, kernel: Number(fields[12]) / 100 })
   }
-  const used = { service: processes.get(pid)?.s ?? NaN, redis: redis === undefined ? 0 : processes.get(redis.pid)?.s ?? NaN, workers: 0, postgres: 0 }
+  const used = Object.fromEntries(Object.keys(ROLES).map(role => [role, { s: 0, kernel: 0 }]))
   const descends = each => each !== undefined && (each.parent === pid || descends(processes.get(each.parent)))
-  for (const each of processes.values()) {
-    if (descends(each)) used[each.comm === 'postgres' ? 'postgres' : 'workers'] += each.s
+  for (const [id, each] of processes) {
+    const role = id === pid ? (workers === '1' ? 'workers' : 'first') : id === redis?.pid ? 'redis' : !descends(each) ? undefined : each.comm === 'postgres' ? 'postgres' : 'workers'
+    if (role === undefined) continue
+    used[role].s += each.s
+    used[role].kernel += each.kernel
   }
   return used
-}
-
-async function ask ({ connection }, text) {
-  const client = new pg.Client(connection)
-  await client.connect()
-  return client.query(text).then(({ rows }) => rows[0].n).finally(() => client.end())
 }
 
 let runs = 0
 /** Loads one service, and checks that every 201 is a row. */
 async function measure (server) {
-  const rows = await ask(server, 'select count(*)::integer as n from reports')
+  const count = table => ask(server.connection, `select count(*)::integer as n from ${table}`).then(([{ n }]) => n)
+  const rows = await count('reports')
   const load = fork(here('load.mjs'), [server.port, CONNECTIONS, WARM_UP_MS, MEASURED_MS, runs++ * RUN_SPAN].map(String), { stdio: ['ignore', 'pipe', 'inherit', 'ipc'] })
   const cpu = []
   load.on('message', () => { cpu.push(readCpu(server)) })
   let text = ''
   load.stdout.on('data', chunk => { text += chunk })
   await once(load, 'close')
-  const { perSecond, p50, p99, accepted, busy } = JSON.parse(text)
+  const { perSecond, p50, p99, accepted, busy, busyKernel } = JSON.parse(text)
   const [from, to] = await Promise.all(cpu)
-  const stored = await ask(server, 'select count(*)::integer as n from reports') - rows
+  const stored = await count('reports') - rows
   if (stored !== accepted) throw new Error(`${accepted} reports were acknowledged, ${stored} are stored`)
   // The rollup finishes, so that the next run does not pay for this one.
-  for (let tries = 0; tries < 300 && await ask(server, 'select count(*)::integer as n from stale_minutes') > 0; tries++) await delay(100)
-  const cores = Object.fromEntries(Object.keys(to).map(role => [role, (to[role] - from[role]) * 1000 / MEASURED_MS]))
-  return { perSecond, p50, p99, ...cores, load: busy, sum: Object.values(cores).reduce((sum, each) => sum + each, busy) }
+  for (let tries = 0; tries < 300 && await count('stale_minutes') > 0; tries++) await delay(100)
+  // Of a measured second; the load tells of itself.
+  const cores = Object.fromEntries(Object.keys(ROLES).map(role => [role, { s: (to[role].s - from[role].s) * 1000 / MEASURED_MS, kernel: (to[role].kernel - from[role].kernel) * 1000 / MEASURED_MS }]))
+  cores.load = { s: busy, kernel: busyKernel }
+  const sum = Object.values(cores).reduce((sum, { s }) => sum + s, 0)
+  // Of what is busy all the time more cannot be had: the threads that take reports, and the cores of everybody together.
+  const ceiling = Math.min(Number(server.workers) * perSecond / cores.workers.s, cpus().length * perSecond / sum)
+  return { perSecond, p50, p99, cores, sum, ceiling, isThread: ceiling < cpus().length * perSecond / sum }
 }
-
-const median = values => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]
-const show = (values, digits) => `${median(values).toFixed(digits)} (${values.map(value => value.toFixed(digits)).join(' ')})`
 
 try {
   const redis = await startRedis()
@@ -112,22 +113,25 @@ try {
       results[name].push(await measure(servers[name]))
     }
   }
-  console.log(`${cpus().length} cores (${cpus()[0].model}), Node ${process.version}; one report a request over ${CONNECTIONS} connections; medians (and every one) of ${ROUNDS} interleaved runs of ${MEASURED_MS / 1000} s`)
+  console.log(`${await describeMachine(servers.alone.connection)}
+One report a request over ${CONNECTIONS} connections; medians (and every one) of ${ROUNDS} interleaved runs of ${MEASURED_MS / 1000} s`)
   for (const name of names) {
-    const all = (key, digits) => show(results[name].map(result => result[key]), digits)
-    const of = key => median(results[name].map(result => result[key]))
+    const all = (valueOf, digits) => show(results[name].map(valueOf), digits)
+    const micros = role => ({ cores, perSecond }) => 1e6 * cores[role].s / perSecond
+    const kernel = role => 100 * median(results[name].map(({ cores }) => cores[role].s === 0 ? 0 : cores[role].kernel / cores[role].s))
+    const roles = Object.keys(ROLES).filter(role => results[name].some(({ cores }) => cores[role].s > 0))
     console.log(`\n${SITUATIONS[name][0]}
-  requests/s  ${all('perSecond', 0)}
-  p50, p99 ms ${all('p50', 1)}, ${all('p99', 1)}
-  cores       ${all('sum', 2)}: first process ${of('service').toFixed(2)}, workers ${of('workers').toFixed(2)}, PostgreSQL ${of('postgres').toFixed(2)}, Redis ${of('redis').toFixed(2)}, load ${of('load').toFixed(2)}
-  a report    ${(1e6 * median(results[name].map(({ sum, perSecond }) => sum / perSecond))).toFixed(0)} µs of processor, of everybody together`)
+  requests/s  ${all(({ perSecond }) => perSecond, 0)}
+  p50, p99 ms ${all(({ p50 }) => p50, 1)}, ${all(({ p99 }) => p99, 1)}
+  processor   ${all(({ sum }) => sum, 2)} of ${cpus().length} cores; µs a report:
+${roles.map(role => `    ${ROLES[role].padEnd(34)}${all(micros(role), 0)}, ${kernel(role).toFixed(0)} % of it in the kernel`).join('\n')}
+    ${'together'.padEnd(34)}${all(({ sum, perSecond }) => 1e6 * sum / perSecond, 0)}
+  ceiling     ${all(({ ceiling }) => ceiling, 0)} requests/s, where ${results[name].filter(({ isThread }) => isThread).length > ROUNDS / 2 ? 'the threads that take reports are' : 'all cores are'} always busy`)
   }
-  const ratio = (one, other) => show(results[one].map(({ perSecond }, i) => perSecond / results[other][i].perSecond), 2)
-  // One worker ends where its thread is busy all the time; two where everybody's time together fills the cores.
-  const bound = show(results.two.map(({ sum, perSecond }, i) => cpus().length * perSecond / sum / (results.one[i].perSecond / results.one[i].service)), 2)
+  const ratio = (one, other, key = 'perSecond') => show(results[one].map((result, i) => result[key] / results[other][i][key]), 2)
   console.log(`
 2 workers / 1 worker, both with Redis   ${ratio('two', 'one')}   goal 1.6
-by the processor time of each, at most  ${bound}   ${cpus().length} cores for everybody / one for one worker's thread
+their ceilings, 2 / 1                   ${ratio('two', 'one', 'ceiling')}   what the processor time of each allows
 1 worker with Redis / in memory         ${ratio('one', 'alone')}
 Every acknowledged report was found in the database.`)
 } finally {
