@@ -36,8 +36,8 @@ export interface TestApp extends App {
 export async function openTestApp (
   t: Pick<Test, 'teardown'>, options: Partial<AppOptions> & { now?: Date, database?: Pick<TestDatabase, 'connection' | 'service'> } = {}
 ): Promise<TestApp> {
-  const { connection: owner, service: connection } = options.database ?? await createDatabase(t)
   let now = options.now ?? new Date('2012-11-18T12:00:00Z')
+  const { connection: owner, service: connection } = options.database ?? await createDatabase(t, { now })
   const app = await openApp({
     connection,
     owner,
