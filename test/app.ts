@@ -4,7 +4,8 @@ import type pg from 'pg'
 import { pino } from 'pino'
 import type { Test } from 'tap'
 import { openApp, type App, type AppOptions } from '../src/app.ts'
-import { MINUTE_MS } from '../src/core/time.ts'
+import { floorTo, MINUTE_MS } from '../src/core/time.ts'
+import { markWatched } from '../src/db/watched.ts'
 import { createToken } from '../src/http/tokens.ts'
 import { createDatabase, type TestDatabase } from './database.ts'
 import { ask } from './flow/processes.ts'
@@ -12,6 +13,8 @@ import { ask } from './flow/processes.ts'
 /** Proxies that the tests' injected requests come from: what X-Forwarded-For says is believed. */
 const LOOPBACK = ['127.0.0.0/8']
 const UNLIMITED = { max: 1_000_000, windowS: 60 }
+/** The jobs catch up with four hours in one tick. */
+const AT_ONCE_MAX = 200
 
 /** An app under test. */
 export interface TestApp extends App {
@@ -27,6 +30,8 @@ export interface TestApp extends App {
   ask: (url: string, options?: InjectOptions) => Promise<{ status: number, headers: Record<string, unknown>, body: any, text: string }>
   /** Lets a minute pass: time moves by one, and the jobs do what they do. */
   passMinute: () => Promise<void>
+  /** Lets minutes pass in which nobody reports: all are watched, and the jobs judge them late and together. */
+  passQuietly: (minutes: number) => Promise<void>
   /** Asks as the owner of the tables, who may do what the service may not. */
   asOwner: <Row extends pg.QueryResultRow>(text: string) => Promise<Row[]>
   token: (scopes?: Parameters<typeof createToken>[1]['scopes']) => Promise<string>
@@ -72,6 +77,14 @@ export async function openTestApp (
     async passMinute () {
       now = new Date(now.getTime() + MINUTE_MS)
       await app.jobs.tick()
+    },
+    async passQuietly (minutes) {
+      for (let left = minutes; left > 0; left -= AT_ONCE_MAX) {
+        const before = floorTo(now.getTime(), MINUTE_MS)
+        now = new Date(now.getTime() + Math.min(left, AT_ONCE_MAX) * MINUTE_MS)
+        await markWatched(app.database, before, floorTo(now.getTime(), MINUTE_MS))
+        await app.jobs.tick()
+      }
     },
     asOwner: text => ask(owner, text),
     token: async (scopes = ['import']) => (await createToken(app.database, { name: 'test', scopes, expiresAt: null }, 'test', now)).token

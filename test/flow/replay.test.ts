@@ -55,7 +55,7 @@ t.test('an outage that was found live is found again from its export: through ga
   })
   // What comes late is in the curve, and was never judged.
   for (let i = 0; i < 9; i++) await speak(1, { observed_at: new Date(app.now.getTime() - 45 * MINUTE_MS).toISOString() })
-  await pass(150)
+  await app.passQuietly(150)
   const live = await saidLive(app, 'imessage')
   t.match(live.map(each => (each as Said).state).join(' '), /suspected.*confirmed.*recovering.*resolved/, 'there was an outage from its begin to its end')
 

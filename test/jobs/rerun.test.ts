@@ -72,7 +72,7 @@ t.test('an outage whose reports are taken out is withdrawn, and the same again w
   const { outage_events: toldBefore, ...rest } = before
   t.strictSame(after, rest, 'no byte of counts, outages, baselines and states differs')
   t.equal(told!.length, toldBefore!.length + 2, 'withdrawn and told again')
-  await quiet(app, 200)
+  await app.passQuietly(200)
   t.match(await readOutages(app), [{ id: outage!.id, state: 'resolved' }], 'and it goes on as it would have')
 })
 
@@ -183,7 +183,7 @@ t.test('a confirmed word outlives what the reports say, and ends as a resolution
   const [outage] = await readOutages(app)
   t.equal(outage?.state, 'suspected')
   await speak(app, 'confirm')
-  await quiet(app, 200)
+  await app.passQuietly(200)
   t.match(await readOutages(app), [{ id: outage!.id, state: 'resolved' }])
 })
 
@@ -213,7 +213,7 @@ t.test('a word spoken while a minute is judged is not passed over', async t => {
 t.test('what a moderator expects of a service counts from the next hour, after a restart as well', async t => {
   const app = await openApp(t)
   await app.database.query('update services set expected_per_hour = 600 where id = 1')
-  await quiet(app, 65)
+  await app.passQuietly(65)
   const { states } = await loadJudging(app.database)
   t.equal(states.get(1)!.expectedPerHour, 600)
   t.equal(states.get(1)!.expectedThisHour, 600)
