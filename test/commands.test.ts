@@ -1,36 +1,33 @@
 // The command line as a user meets it: the built program, in processes of their own.
-import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
+import { text } from 'node:stream/consumers'
 import { gzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
 import { createDatabase, makeStateFolder } from './database.ts'
-
-const MAIN = fileURLToPath(new URL('../dist/main.js', import.meta.url))
+import { spawnProgram } from './program.ts'
 
 interface Outcome { code: number, out: string, err: string }
 
-function run (args: string[], env: Record<string, string>, input = ''): Promise<Outcome> {
-  return new Promise(resolve => {
-    const child = execFile(process.execPath, [MAIN, ...args], { env: { PATH: process.env['PATH'], ...env } }, (error, out, err) => {
-      resolve({ code: error === null ? 0 : Number(error.code ?? -1), out, err })
-    })
-    child.stdin!.end(input)
-  })
+async function run (args: string[], env: Record<string, string>, input = ''): Promise<Outcome> {
+  const child = spawnProgram(args, env, 'pipe')
+  child.stdin!.on('error', () => {})   // who reads nothing may end before it is written
+  child.stdin!.end(input)
+  const [out, err, [code]] = await Promise.all([text(child.stdout!), text(child.stderr!), once(child, 'close')])
+  return { code: code ?? -1, out, err }
 }
 
 /** Starts the service on a free port; resolves to its address when it is ready. */
 async function serve (t: Test, env: Record<string, string>): Promise<{ address: string, stop: () => Promise<number | null> }> {
-  const child = spawn(process.execPath, [MAIN], { env: { PATH: process.env['PATH'], PORT: '0', ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawnProgram([], { PORT: '0', ...env }, ['ignore', 'pipe', 'pipe'])
   t.teardown(() => { child.kill('SIGKILL') })
-  for await (const line of createInterface({ input: child.stdout })) {
+  for await (const line of createInterface({ input: child.stdout! })) {
     const { msg, address } = JSON.parse(line)
     if (msg === 'ready') {
-      child.stdout.resume()
+      child.stdout!.resume()
       return {
         address,
         async stop () {

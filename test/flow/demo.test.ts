@@ -1,9 +1,7 @@
 // The demonstration, at a faster pace and only until the service speaks up; and that it leaves nothing behind.
-import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmod, readdir } from 'node:fs/promises'
 import { createServer, type AddressInfo } from 'node:net'
-import { fileURLToPath } from 'node:url'
 import { pino } from 'pino'
 import t, { type Test } from 'tap'
 import { writePage } from '../../src/apple-page.ts'
@@ -12,8 +10,7 @@ import { runDemo, type DemoOptions } from '../../src/demo.ts'
 import { ALSO_FAILING, EVENING, FAILING } from '../../src/evening.ts'
 import type { Told } from '../../src/narrator.ts'
 import { makeStateFolder } from '../database.ts'
-
-const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url))
+import { spawnProgram } from '../program.ts'
 
 /** A folder for temporary files that only this test uses: what is left behind is seen. */
 async function makeTemporary (t: Pick<Test, 'teardown'>): Promise<string> {
@@ -88,15 +85,13 @@ t.test('a port that is taken is said, and nothing is left behind', async t => {
 
 t.test('Ctrl-C ends it in the midst, with exit code 0 and nothing left behind', async t => {
   const folder = await makeTemporary(t)
-  const child = spawn(process.execPath, [MAIN, 'demo'], {
-    env: { PATH: process.env['PATH'], TMPDIR: folder, PORT: '0', LOG_LEVEL: 'warn' }, stdio: ['ignore', 'pipe', 'pipe']
-  })
+  const child = spawnProgram(['demo'], { TMPDIR: folder, PORT: '0', LOG_LEVEL: 'warn' }, ['ignore', 'pipe', 'pipe'])
   t.teardown(() => child.kill('SIGKILL'))
   let said = ''
   let failed = ''
   let interrupted = false
-  child.stderr.on('data', chunk => { failed += chunk })
-  child.stdout.on('data', chunk => {
+  child.stderr!.on('data', chunk => { failed += chunk })
+  child.stdout!.on('data', chunk => {
     said += chunk
     // Once: a second Ctrl-C would end it at once.
     if (/quiet days/.test(said) && !interrupted) interrupted = child.kill('SIGINT')

@@ -1,16 +1,15 @@
 // The service as a process of its own, people who report to it, and the count at the end: for tests that kill it.
-import { execFile, spawn } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import pg from 'pg'
 import type { Test } from 'tap'
+import { spawnProgram } from '../program.ts'
 
-const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url))
 /** A start, with the recovery of a killed database in it, takes no longer, ms. */
 const READY_WITHIN_MS = 30_000
 /** A person who got no answer tries again after this, ms. */
@@ -35,10 +34,7 @@ export interface ServiceProcess {
 /** Starts `node dist/main.js` on a free port, without limits on reports; killed when `t` ends. Resolves when it is ready. */
 export async function startService (t: Pick<Test, 'teardown'>, environment: Record<string, string>): Promise<ServiceProcess> {
   const variables = { PORT: '0', LIMIT_REPORTS: '999999999/60', LIMIT_READS: '999999999/60', TRUST_PROXY: '127.0.0.0/8', ...environment }
-  // `env -i` takes away what tap adds to every spawned node.
-  const child = spawn('/usr/bin/env', ['-i', ...Object.entries(variables).map(([name, value]) => `${name}=${value}`), process.execPath, MAIN], {
-    stdio: ['ignore', 'pipe', 'ignore']
-  })
+  const child = spawnProgram([], variables, ['ignore', 'pipe', 'ignore'])
   const log: ServiceProcess['log'] = []
   const exited = once(child, 'exit').then(([code, signal]) => ({ code, signal }))
   t.teardown(async () => {
@@ -46,7 +42,7 @@ export async function startService (t: Pick<Test, 'teardown'>, environment: Reco
     await exited
   })
   const address = new Promise<string>((resolve, reject) => {
-    createInterface(child.stdout).on('line', line => {
+    createInterface(child.stdout!).on('line', line => {
       const entry = JSON.parse(line)
       log.push(entry)
       if (entry.msg === 'ready') resolve(entry.address)
