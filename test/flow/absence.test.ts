@@ -112,6 +112,7 @@ t.test('PostgreSQL hangs under load, every process of it stopped: the same', asy
   await delay(500)
   const backends = await ask<{ pid: number }>(cluster.connection, 'select pid from pg_stat_activity where pid <> pg_backend_pid()')
   const pids = [await readPostmasterPid(cluster.dataDir), ...backends.map(({ pid }) => pid)]
+  await load.spoken()
   for (const pid of pids) process.kill(pid, 'SIGSTOP')
   const told = await askAll(service.address, 4_500)
   checkTold(t, told, [503])
@@ -127,6 +128,7 @@ t.test('PostgreSQL takes no new connections, its postmaster stopped: who has one
   const load = startLoad(PEOPLE, () => service.address)
   await delay(500)
   const postmaster = await readPostmasterPid(cluster.dataDir)
+  await load.spoken()
   process.kill(postmaster, 'SIGSTOP')
   const told = await askAll(service.address, 3_000)
   process.kill(postmaster, 'SIGCONT')

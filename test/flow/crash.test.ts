@@ -22,6 +22,7 @@ t.test(`${KILLS} kills of the service, of PostgreSQL and of both lose no acknowl
   const recoveries: number[] = []
   for (let kill = 0; kill < KILLS; kill++) {
     await delay(Math.random() * KILL_WITHIN_MS)
+    await load.spoken()
     const victim = VICTIMS[(first + kill) % VICTIMS.length]!
     // After a kill a moment ago there may be none yet.
     if (victim !== 'service') await eventually(async () => process.kill(await readPostmasterPid(dataDir), 'SIGKILL'), 'PostgreSQL runs')
@@ -53,6 +54,7 @@ t.test('cutting every connection under load ends nothing and loses nothing', asy
   const load = startLoad(PEOPLE, () => service.address)
   for (let cut = 0; cut < 4; cut++) {
     await delay(300 + Math.random() * 300)
+    await load.spoken()
     await ask(connection, "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'groundswell' or (datname = current_database() and pid <> pg_backend_pid())")
   }
   await delay(300)
@@ -71,6 +73,7 @@ t.test('SIGTERM under load answers what is in flight, loses nothing and ends wit
   await fetch(`${service.address}/healthz`, { headers: { connection: 'keep-alive' } }).then(response => response.text())
   for (let stop = 0; stop < 2; stop++) {
     await delay(700)
+    await load.spoken()
     const before = performance.now()
     service.kill('SIGTERM')
     t.strictSame(await service.exited, { code: 0, signal: null })
@@ -96,6 +99,7 @@ t.test('two services start at once on a fresh database; one of them leads, and w
   // From outside nobody sees whose connection it is: killing either and starting it anew leaves the other in the lead.
   for (const i of [0, 1]) {
     const holder = await findLeader()
+    await load.spoken()
     services[i]!.kill('SIGKILL')
     await services[i]!.exited
     await delay(200)

@@ -58,6 +58,7 @@ t.test('instances come and go under load: the jobs move in time, all tell the sa
 
     const before = await findLeader(connection)
     const leader = instances.shift()!
+    await load.spoken()
     const killedAt = performance.now()
     leader.kill('SIGKILL')
     await leader.exited
@@ -86,6 +87,7 @@ t.test('instances come and go under load: the jobs move in time, all tell the sa
   instances.push(await start())
   const before = await findLeader(connection)
   const first = instances.shift()!
+  await load.spoken()
   first.kill('SIGTERM')
   t.strictSame(await first.exited, { code: 0, signal: null })
   await eventually(async () => {

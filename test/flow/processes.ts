@@ -13,7 +13,11 @@ import { spawnProgram } from '../program.ts'
 /** A start, with the recovery of a killed database in it, takes no longer, ms. */
 const READY_WITHIN_MS = 30_000
 /** A person who got no answer tries again after this, ms. */
-const RETRY_AFTER_MS = 50
+const RETRY_AFTER_MS = 100
+/** People speak together, so often (ms): all are in flight at once, and between two beats the service may recover. */
+const BEAT_MS = 100
+/** What is killed this long after a beat, at most, has most of them in flight, ms. */
+const IN_FLIGHT_MS = 15
 const LEADER = `select pid from pg_locks where locktype = 'advisory' and objid = 7302 and granted
   and database = (select oid from pg_database where datname = current_database())`
 const SERVICES = ['imessage', 'github']
@@ -115,12 +119,14 @@ export interface Load {
   failures: Map<number, number>
   /** The longest time that a call took, whatever came of it, ms. */
   slowestMs: () => number
+  /** Resolves at a random moment in which most of those who have an answer have just spoken again. */
+  spoken: () => Promise<void>
   /** Nobody begins another report; resolves when everyone has an acknowledgement. */
   finish: () => Promise<void>
 }
 
 /**
- * Lets `people` report at once, one report after the other, each from a network of its own and seen at a time it names,
+ * Lets `people` report at once, again at each beat, each report from a network of its own and seen at a time it names,
  * until `finish`. Who gets no acknowledgement says the same again, wherever `address` then leads.
  */
 export function startLoad (people: number, address: () => string, seed = 0): Load {
@@ -158,7 +164,10 @@ export function startLoad (people: number, address: () => string, seed = 0): Loa
     }
   }
   async function person (): Promise<void> {
-    while (!mood.finishing) await speak()
+    while (!mood.finishing) {
+      await speak()
+      await beat()
+    }
   }
   const everyone = Promise.all(Array.from({ length: people }, person))
   return {
@@ -166,11 +175,19 @@ export function startLoad (people: number, address: () => string, seed = 0): Loa
     failures,
     duplicates: () => duplicates,
     slowestMs: () => slowestMs,
+    async spoken () {
+      await beat()
+      await delay(Math.random() * IN_FLIGHT_MS)
+    },
     async finish () {
       mood.finishing = true
       await everyone
     }
   }
+}
+
+async function beat (): Promise<void> {
+  await delay(BEAT_MS - performance.now() % BEAT_MS)
 }
 
 /** What the database holds in the end, beside what was acknowledged; every list is empty when nothing is wrong. */

@@ -68,6 +68,7 @@ t.test('killing workers under load loses and doubles nothing, others take their 
     await delay(300 + Math.random() * 300)
     const [before, acknowledged] = [await readWorkers(service), load.acknowledged.size]
     const victim = before[place]!
+    await load.spoken()
     process.kill(victim, 'SIGKILL')
     await eventually(async () => (await readWorkers(service)).filter(pid => pid !== victim).length === 2 ? true : undefined, 'another takes its place')
     await eventually(async () => load.acknowledged.size > acknowledged + 3 * PEOPLE ? true : undefined, 'reports are taken')
@@ -83,6 +84,7 @@ t.test('killing workers under load loses and doubles nothing, others take their 
   const more = startLoad(PEOPLE, () => service.address, 1_000_000)
   await delay(500)
   const workers = await readWorkers(service)
+  await more.spoken()
   const before = performance.now()
   service.kill('SIGTERM')
   t.strictSame(await service.exited, { code: 0, signal: null })
