@@ -1,4 +1,5 @@
 import { desc, eq } from 'drizzle-orm'
+import { DAY_MS, floorTo } from '../core/time.ts'
 import type { Db } from './client.ts'
 import { isAfter, type Place } from './pages.ts'
 import { tokens } from './tables.ts'
@@ -35,8 +36,9 @@ export async function updateToken ({ orm }: Db, id: string, change: Partial<Pick
   return token!
 }
 
-/** Notes that a token was used, to the day: one write a day and token. */
-export async function touchToken (db: Db, id: string, now: Date): Promise<void> {
+/** Notes that a token, as it was read, is used now, to the day: one statement a day and token, not one a call. */
+export async function touchToken (db: Db, { id, lastUsedAt }: Pick<Token, 'id' | 'lastUsedAt'>, now: Date): Promise<void> {
+  if (lastUsedAt !== null && lastUsedAt.getTime() >= floorTo(now.getTime(), DAY_MS)) return
   await db.query(`update tokens set last_used_at = date_bin('1 day', $2, '1970-01-01T00:00:00Z')
     where id = $1 and (last_used_at is null or last_used_at < date_bin('1 day', $2, '1970-01-01T00:00:00Z'))`, [id, now.toISOString()])
 }

@@ -87,7 +87,7 @@ export async function checkToken (db: Db, request: FastifyRequest, scope: TokenS
   if (scope !== undefined && !token.scopes.includes(scope) && !token.scopes.includes('admin')) {
     throw new Fault('forbidden', `This call needs a token with the scope "${scope}".`)
   }
-  await touchToken(db, id, now)
+  await touchToken(db, token, now)
   return id
 }
 

@@ -159,7 +159,7 @@ async function replayWindows (app: TestApp): Promise<Said[]> {
 
 /** Lives through a story, stopped and started at the beginning of some minutes, with nobody there for seven minutes after minute `gap`. */
 async function live (t: Test, { words, from, minutes, gap, stops }: { words: readonly Word[], from: number, minutes: number, gap: number, stops: readonly number[] }) {
-  const database: TestDatabase = await createDatabase(t)
+  const database: TestDatabase = await createDatabase(t, { now: new Date(from) })
   // Closed here, since one app follows another on the same database.
   const open = (now: Date) => openTestApp({ teardown: () => {} }, { now, database })
   let app = await open(new Date(from))
@@ -244,7 +244,7 @@ async function forgetFormat (app: TestApp): Promise<void> {
 t.test('a checkpoint of an earlier format is learnt anew from the windows that are kept, and an open outage stays open', async t => {
   const from = Date.parse('2012-11-18T12:10:00Z')
   const words = tell(240, 165, 3)
-  const database = await createDatabase(t)
+  const database = await createDatabase(t, { now: new Date(from) })
   let app = await openTestApp({ teardown: () => {} }, { now: new Date(from), database })
   for (let minute = 0; minute < 180; minute++) {
     await send(app, words, minute)
@@ -277,8 +277,8 @@ t.test('a checkpoint of an earlier format is learnt anew from the windows that a
 })
 
 t.test('while it is learnt anew nobody is alarmed by what is usual', async t => {
-  const database = await createDatabase(t)
   const from = Date.parse('2012-11-18T12:00:00Z')
+  const database = await createDatabase(t, { now: new Date(from) })
   const usual = (minutes: number): Word[] => Array.from({ length: minutes * 20 }, (_, i) => ({ minute: Math.floor(i / 20), verdict: i % 2 === 0 ? 'down' : 'working' }))
   const before = await openTestApp({ teardown: () => {} }, { now: new Date(from), database })
   await importWords(before, usual(360), from - 6 * HOUR_MS)

@@ -68,7 +68,7 @@ t.test('six networks raise no alarm, whatever they send; the seventh does', asyn
 
 t.test('a restart in the midst changes no decision', async t => {
   const run = async (restart: boolean) => {
-    const database = await createDatabase(t)
+    const database = await createDatabase(t, { now: new Date('2012-11-18T17:50:00Z') })
     // Closed here, since one app follows another on the same database.
     const open = (now: Date) => openTestApp({ teardown: () => {} }, { now, database })
     let app = await open(new Date('2012-11-18T17:50:00Z'))

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { DAY_MS, floorTo } from '../../src/core/time.ts'
 import { addressOf, openTestApp } from '../app.ts'
 import { problem } from './contract.ts'
 
@@ -80,4 +81,13 @@ t.test('every change is in the audit log, newest first and chained', async t => 
   t.equal(new Set(all.map(({ id }) => id)).size, all.length)
   all.forEach(({ previous }, i) => { t.equal(previous, all[i + 1]?.hash ?? '0'.repeat(64)) })
   t.notMatch(JSON.stringify(all), admin.split('_')[2]!)
+})
+
+t.test('when a token was last used is told to the day', async t => {
+  const made = await call('POST', '/v1/admin/tokens', admin, { name: 'Eve', scopes: ['admin'] })
+  const today = floorTo(Date.now(), DAY_MS)
+  const use = async () => Date.parse((await call('GET', `/v1/admin/tokens/${made.body.id}`, made.body.token)).body.last_used_at)
+  for (const used of [await use(), await use()]) t.ok(used >= today && used % DAY_MS === 0)
+  await app.database.query("update tokens set last_used_at = last_used_at - interval '3 days'")
+  t.ok(await use() >= today, 'also when it was used on an earlier day')
 })

@@ -140,7 +140,7 @@ t.test('a dismissal spends the evidence: the same reports alarm no more, and a n
 })
 
 t.test('words are obeyed again by a restart and by judging again: the same bytes', async t => {
-  const database = await createDatabase(t)
+  const database = await createDatabase(t, { now: START })
   const app = await openTestApp(t, { now: START, database })
   await quiet(app, 2)
   await crowd(app, 2, 8)
