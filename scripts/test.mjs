@@ -8,7 +8,6 @@ import { fileURLToPath } from 'node:url'
 import { setTimeout as delay } from 'node:timers/promises'
 import { canConnect } from '../dist/db/client.js'
 import { startEmbedded } from '../dist/embedded/postgres.js'
-import { compileAll } from './compile.mjs'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const TAP = join(ROOT, 'node_modules/tap/dist/esm/run.mjs')
@@ -126,7 +125,6 @@ let cluster
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => { tap?.kill(signal) })
 try {
   await takeTurn()
-  await compileAll()
   folder = await mkdtemp(join(tmpdir(), 'groundswell-test-'))
   await chmod(folder, 0o711)   // as root, PostgreSQL runs as somebody else
   cluster = process.env.TEST_DATABASE_URL ? { env: process.env, stop: async () => {} } : await startCluster(folder)
