@@ -29,5 +29,5 @@ EXPOSE 3000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT}/healthz`).then(r => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
 # node itself, not npm, so that SIGTERM arrives and what is in flight is finished.
-ENTRYPOINT ["node", "--max-semi-space-size=32", "--single-threaded-gc", "dist/main.js"]
+ENTRYPOINT ["node", "--max-semi-space-size=128", "--single-threaded-gc", "dist/main.js"]
 CMD ["serve"]

@@ -24,7 +24,7 @@ const SPAN = 700_000
 const here = name => fileURLToPath(new URL(name, import.meta.url))
 const folder = await mkdtemp(join(tmpdir(), 'groundswell-bench-'))
 await chmod(folder, 0o711)   // as root, PostgreSQL runs as somebody else
-const service = spawn(process.execPath, ['--max-semi-space-size=32', '--single-threaded-gc', here('../dist/main.js')], {
+const service = spawn(process.execPath, ['--max-semi-space-size=128', '--single-threaded-gc', here('../dist/main.js')], {
   env: { PATH: process.env.PATH, DATA_DIR: join(folder, 'data'), PORT: '0', TRUST_PROXY: '127.0.0.0/8' }, stdio: ['ignore', 'pipe', 'inherit']
 })
 const port = await new Promise(resolve => {

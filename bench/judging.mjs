@@ -249,7 +249,7 @@ ${SERVICES} services of ${CELLS.length} cells, a row in each of them each minute
         await rewind(database)
         if (situation === 'outages') await makeWindows(database, START, START + MINUTES * MINUTE_MS, true)
         const child = fork(fileURLToPath(import.meta.url), ['run', cores, JSON.stringify(embedded.connection)],
-          { execArgv: ['--max-semi-space-size=32', '--single-threaded-gc', ...(process.env.PROFILE === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${process.env.PROFILE}`])] })
+          { execArgv: ['--max-semi-space-size=128', '--single-threaded-gc', ...(process.env.PROFILE === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${process.env.PROFILE}`])] })
         const [result] = await Promise.race([once(child, 'message'), once(child, 'exit').then(([code]) => { throw new Error(`a run ended with ${code}`) })])
         if (child.exitCode === null) await once(child, 'exit')
         tell(situation, cores, result)

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 
 /** Node's own flags for each server: those of `npm start`, unless NODE_FLAGS says others. */
-const NODE_FLAGS = (process.env.NODE_FLAGS ?? '--max-semi-space-size=32 --single-threaded-gc').split(' ').filter(flag => flag !== '')
+export const NODE_FLAGS = (process.env.NODE_FLAGS ?? '--max-semi-space-size=128 --single-threaded-gc').split(' ').filter(flag => flag !== '')
 
 export const here = name => fileURLToPath(new URL(name, import.meta.url))
 

@@ -9,14 +9,13 @@ import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
-import { ask, describeMachine, here, median, show } from './servers.mjs'
+import { ask, describeMachine, here, median, NODE_FLAGS, show } from './servers.mjs'
 
 const ROUNDS = Number(process.env.ROUNDS ?? 3)
 const MEASURED_MS = Number(process.env.SECONDS ?? 5) * 1000
 const WARM_UP_MS = 2_000
 const CONNECTIONS = Number(process.env.CONNECTIONS ?? 64)
 const RUN_SPAN = 400_000
-const NODE_FLAGS = ['--max-semi-space-size=32', '--single-threaded-gc']
 const SITUATIONS = { alone: ['1 worker, in memory', '1', false], one: ['1 worker, Redis', '1', true], two: ['2 workers, Redis', '2', true] }
 /** Who works on a report; the load stands for those who report. */
 const ROLES = { workers: 'Node, which takes reports', first: 'Node, which hands out connections', postgres: 'PostgreSQL', redis: 'Redis', load: 'the load' }
