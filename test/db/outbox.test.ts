@@ -11,7 +11,7 @@ async function openFailing (t: Parameters<typeof openTestApp>[0]) {
   const app = await openTestApp(t)
   await app.passMinute()
   for (let minute = 0; minute < 5; minute++) {
-    for (let i = 0; i < 12; i++) await app.report({ service: 'imessage', verdict: 'down', device_class: 'ipad-wifi' }, addressOf(people++))
+    await Promise.all(Array.from({ length: 12 }, () => app.report({ service: 'imessage', verdict: 'down', device_class: 'ipad-wifi' }, addressOf(people++))))
     await app.passMinute()
   }
   await app.passMinute()

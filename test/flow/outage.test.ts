@@ -75,7 +75,7 @@ t.test('a restart in the midst changes no decision', async t => {
     let spoken = 0
     for (let minute = 0; minute < 90; minute++) {
       const count = minute % 7 === 0 ? 1 : minute > 30 && minute < 55 ? 5 : 0
-      for (let i = 0; i < count; i++) await app.report({ service: 'imessage', verdict: 'down', device_class: 'mac' }, addressOf(spoken++))
+      await Promise.all(Array.from({ length: count }, () => app.report({ service: 'imessage', verdict: 'down', device_class: 'mac' }, addressOf(spoken++))))
       await app.passMinute()
       if (restart && [12, 37, 41, 60].includes(minute)) {
         await app.close()

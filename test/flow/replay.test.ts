@@ -31,7 +31,7 @@ t.test('an outage that was found live is found again from its export: through ga
   const app = await openTestApp(t, { now: new Date('2012-11-18T17:47:00Z') })
   let spoken = 0
   const speak = async (count: number, body: object) => {
-    for (let i = 0; i < count; i++) await app.report({ service: 'imessage', verdict: 'down', ...body }, addressOf(spoken++))
+    await Promise.all(Array.from({ length: count }, () => app.report({ service: 'imessage', verdict: 'down', ...body }, addressOf(spoken++))))
   }
   const pass = async (minutes: number, each: () => Promise<void> = async () => {}) => {
     for (let minute = 0; minute < minutes; minute++) {
@@ -80,7 +80,7 @@ t.test('what was expected of a service before it was learnt is in its export', a
   const { status } = await app.ask('/v1/admin/services', { method: 'POST', headers, payload: { slug: 'busy', name: 'Busy', expected_per_hour: 120 } })
   t.equal(status, 201)
   for (let minute = 0; minute < 40; minute++) {
-    for (let i = 0; i < (minute < 25 ? 2 : 25); i++) await app.report({ service: 'busy', verdict: 'down' }, addressOf(minute * 25 + i))
+    await Promise.all(Array.from({ length: (minute < 25 ? 2 : 25) }, (_, i) => app.report({ service: 'busy', verdict: 'down' }, addressOf(minute * 25 + i))))
     await app.passMinute()
   }
   await app.passMinute()

@@ -75,7 +75,7 @@ t.test('every statement of a whole story asks one service, all services, or the 
   let person = 0
   const crowd = async (minutes: number) => {
     for (let minute = 0; minute < minutes; minute++) {
-      for (let i = 0; i < 12; i++) await app.report({ service: 'imessage', verdict: 'down', region: 'CA-ON', device_class: 'mac', symptom: 'sending', comment: `Number ${i}` }, addressOf(person++))
+      await Promise.all(Array.from({ length: 12 }, (_, i) => app.report({ service: 'imessage', verdict: 'down', region: 'CA-ON', device_class: 'mac', symptom: 'sending', comment: `Number ${i}` }, addressOf(person++))))
       for (let i = 0; i < 6; i++) await app.report({ service: 'github', verdict: 'down', reporter: `r${i}` }, '198.51.100.7')
       await app.passMinute()
     }

@@ -23,7 +23,7 @@ async function open (t: Parameters<typeof openTestApp>[0]) {
 
 async function crowd (app: TestApp, minutes: number, each: number, body: object = {}): Promise<void> {
   for (let minute = 0; minute < minutes; minute++) {
-    for (let i = 0; i < each; i++) await app.report({ service: 'imessage', verdict: 'down', region: 'CA-ON', device_class: 'mac', ...body }, addressOf(people++))
+    await Promise.all(Array.from({ length: each }, () => app.report({ service: 'imessage', verdict: 'down', region: 'CA-ON', device_class: 'mac', ...body }, addressOf(people++))))
     await app.passMinute()
   }
 }

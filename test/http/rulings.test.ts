@@ -21,7 +21,7 @@ async function open (t: Parameters<typeof openTestApp>[0]) {
     outages: async () => (await app.ask('/v1/outages')).body.items as Record<string, any>[],
     fail: async (minutes: number, each: number, service = 'imessage') => {
       for (let minute = 0; minute < minutes; minute++) {
-        for (let i = 0; i < each; i++) await app.report({ service, verdict: 'down', device_class: 'mac' }, addressOf(people++))
+        await Promise.all(Array.from({ length: each }, () => app.report({ service, verdict: 'down', device_class: 'mac' }, addressOf(people++))))
         await app.passMinute()
       }
       await app.passMinute()

@@ -18,7 +18,7 @@ let people = 0
 /** So many say in each of some minutes that it fails, all from networks of their own; then it is judged. */
 async function crowd (app: TestApp, minutes: number, each: number): Promise<void> {
   for (let minute = 0; minute < minutes; minute++) {
-    for (let i = 0; i < each; i++) await app.report({ service: 'imessage', verdict: 'down', device_class: 'mac' }, addressOf(people++))
+    await Promise.all(Array.from({ length: each }, () => app.report({ service: 'imessage', verdict: 'down', device_class: 'mac' }, addressOf(people++))))
     await app.passMinute()
   }
 }

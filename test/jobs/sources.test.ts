@@ -37,7 +37,7 @@ async function open (t: Parameters<typeof openTestApp>[0], source: object = {}) 
     },
     pass: async (minutes: number, each = 0) => {
       for (let minute = 0; minute < minutes; minute++) {
-        for (let i = 0; i < each; i++) await app.report({ service: 'github', verdict: 'down' }, addressOf(people++))
+        await Promise.all(Array.from({ length: each }, () => app.report({ service: 'github', verdict: 'down' }, addressOf(people++))))
         await app.passMinute()
       }
     }
