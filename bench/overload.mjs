@@ -18,7 +18,7 @@ const CROWDS = [640, 2_560, 5_000]
 const HELD = 2_560
 /** What one voice takes (900,000 took 120 MB, measured 2026-11-26), and what may lie between two collections more than before, MiB. */
 const VOICE_BYTES = 140
-const SLACK_MIB = 64
+const SLACK_MIB = 96
 /** Networks that one run may use up. */
 const RUN_SPAN = 400_000
 
