@@ -1,6 +1,7 @@
 // The composition root: everything that exists, in order, and the end of it in the opposite order.
 import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
+import { getHeapStatistics } from 'node:v8'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import { INTERVAL_MS } from './core/reports.ts'
 import { floorTo, MINUTE_MS, type Clock } from './core/time.ts'
@@ -24,7 +25,7 @@ import { openImportIntake, openIntake } from './ingest/intake.ts'
 import { openProofs } from './ingest/proofs.ts'
 import { holdSalts } from './ingest/salts.ts'
 import { shareVoices } from './ingest/shared-voices.ts'
-import { holdVoices } from './ingest/voices.ts'
+import { holdVoices, roomForVoices } from './ingest/voices.ts'
 import { openWriter, QUEUE_MAX } from './ingest/writer.ts'
 import { startJobs, type Jobs } from './jobs/clock.ts'
 import { openDeliverer } from './jobs/deliver.ts'
@@ -118,10 +119,11 @@ export async function openApp (options: AppOptions): Promise<App> {
   // An interval may be hundreds of thousands of rows: reading it takes longer than an answer may.
   const readVoicesOf = (intervalAt: number, serviceId?: number) => readVoices(jobsDatabase, intervalAt, serviceId)
   const redis = options.redisUrl === undefined ? undefined : await openRedis(options.redisUrl, logger)
+  const voicesMax = roomForVoices(getHeapStatistics().heap_size_limit)
   const voices = redis === undefined
-    ? holdVoices(readVoicesOf, clock.now().getTime(), monotonic)
+    ? holdVoices(readVoicesOf, clock.now().getTime(), voicesMax, monotonic)
     // Beside others no interval is known without reading it, however young.
-    : shareVoices(redis, readVoicesOf, () => holdVoices(readVoicesOf, Infinity, monotonic), monotonic)
+    : shareVoices(redis, readVoicesOf, () => holdVoices(readVoicesOf, Infinity, voicesMax, monotonic), monotonic)
   await voices.rebuild(floorTo(clock.now().getTime(), INTERVAL_MS))
   const salts = holdSalts(ingest)
   const { current: blocks, refresh: refreshBlocks } = await holdNewest(async () => compileBlocks(await readBlocksInForce(database, clock.now())))

@@ -20,7 +20,7 @@ async function openInstance (t: Test, { url }: TestRedis, stored: Voice[]) {
     return [...stored]
   }
   const monotonic = () => performance.now()
-  const voices = shareVoices(redis, read, () => holdVoices(read, Infinity, monotonic), monotonic)
+  const voices = shareVoices(redis, read, () => holdVoices(read, Infinity, 1_000, monotonic), monotonic)
   const admit = async (...names: string[]) => {
     const told: boolean[] = []
     for (const name of names) told.push(await voices.admit(speaker(name)))

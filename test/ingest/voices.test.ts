@@ -1,16 +1,16 @@
 import t from 'tap'
 import { INTERVAL_MS } from '../../src/core/reports.ts'
-import { holdVoices, type Voice } from '../../src/ingest/voices.ts'
+import { holdVoices, roomForVoices, type Voice } from '../../src/ingest/voices.ts'
 
 const speaker = (id: string, network = 'net', intervalAt = INTERVAL_MS) => ({ serviceId: 1, intervalAt, network, id })
 
-function open (stored: Voice[] = [], startedAt = 0) {
+function open (stored: Voice[] = [], startedAt = 0, max = 1_000) {
   let now = 0
   const reads: (number | undefined)[][] = []
   const voices = holdVoices(async (intervalAt, serviceId) => {
     reads.push([intervalAt, serviceId])
     return stored
-  }, startedAt, () => now)
+  }, startedAt, max, () => now)
   return { voices, reads, pass: (ms: number) => { now += ms } }
 }
 
@@ -54,4 +54,20 @@ t.test('an interval forgotten for idleness is read again', async t => {
   await voices.ready(1, INTERVAL_MS)
   t.equal(reads.length, 1, 'once for all who wait')
   t.equal(voices.ready(1, 2 * INTERVAL_MS), true, 'a later one has nothing to remember')
+})
+
+t.test('without room for another voice a report is refused, never counted unguarded, until what lies idle is forgotten', async t => {
+  const { voices, pass } = open([], 0, 2)
+  t.ok(voices.admit(speaker('a')))
+  t.ok(voices.admit(speaker('b', 'another')))
+  t.throws(() => voices.admit(speaker('c', 'a third')), { code: 'overloaded', retryAfterS: 60 })
+  t.ok(voices.admit(speaker('a')), 'who was admitted may say it again')
+  pass(3 * 60_000)
+  voices.tidy()
+  t.ok(voices.admit(speaker('c', 'a third', 2 * INTERVAL_MS)))
+})
+
+t.test('a heap of half a gigabyte has room for nearly a million voices, none for more than four', async t => {
+  const rooms = [2 ** 28, 2 ** 29, 2 ** 31, 2 ** 32].map(roomForVoices)
+  t.strictSame(rooms, [479_349, 958_698, 3_834_792, 4_000_000])
 })
