@@ -1,5 +1,6 @@
 // What the demonstration prints of its evening: the service's own words as its API gives them, and, marked as such,
 // what is narrated. Nothing is staged here; that is demo.ts.
+import { setTimeout as delay } from 'node:timers/promises'
 import type { z } from 'zod'
 import { MINUTE_MS } from './core/time.ts'
 import { ALSO_FAILING, EVENING, FAILING, ZONE } from './evening.ts'
@@ -22,6 +23,9 @@ const PULSE_MS = 30 * MINUTE_MS
 const EPILOGUE_MS = 10 * MINUTE_MS
 /** An answer takes no longer, ms. */
 const ANSWER_MS = 10_000
+/** What cannot be answered just now is asked again so often, after so long, ms. */
+const ASKED_MAX = 5
+const ASK_AGAIN_MS = 1_000
 const BARS = '▁▂▃▄▅▆▇█'
 
 const NARRATED: readonly { at: number, text: string }[] = [
@@ -209,7 +213,12 @@ export class Narrator {
   }
 
   async #ask<Body> (path: string): Promise<Body> {
-    const response = await fetch(this.#base + path, { signal: AbortSignal.timeout(ANSWER_MS) })
+    let response = await fetch(this.#base + path, { signal: AbortSignal.timeout(ANSWER_MS) })
+    // On a machine that is busy with other things.
+    for (let tries = 1; response.status === 503 && tries < ASKED_MAX; tries++) {
+      await delay(ASK_AGAIN_MS)
+      response = await fetch(this.#base + path, { signal: AbortSignal.timeout(ANSWER_MS) })
+    }
     if (response.status !== 200) throw new Error(`GET ${path} answered ${response.status}: ${(await response.text()).slice(0, 500)}`)
     return await response.json() as Body
   }

@@ -18,3 +18,11 @@ export function isPublicAddress (address: string): boolean {
   if (parsed.match(TRANSLATED)) return new ipaddr.IPv4(parsed.toByteArray().slice(12)).range() === 'unicast'
   return parsed.match(GLOBAL_UNICAST) && parsed.range() === 'unicast'
 }
+
+const WITH_PORT = /^(?:(\d{1,3}(?:\.\d{1,3}){3}):\d{1,5}|\[([^\]]*)\](?::\d{1,5})?)$/
+
+/** An address without the port, and the brackets, that some proxies write in X-Forwarded-For; what is neither stays as it is. */
+export function withoutPort (address: string): string {
+  const [, ipv4, ipv6] = address.includes(':') ? WITH_PORT.exec(address) ?? [] : []
+  return ipv4 ?? ipv6 ?? address
+}

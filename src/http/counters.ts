@@ -31,7 +31,7 @@ interface Store { incr: (key: string, done: Done, windowMs: number, max: number)
 const IPV6_SUBNET = 64
 
 /** What an address is counted as. That IPv4 is no IPv6 the plugin finds out by a pattern, which costs more than the count. */
-function networkOf (address: string): string {
+export function networkOf (address: string): string {
   return address.includes(':') ? rateLimit.normalizeIP(address, IPV6_SUBNET) : address
 }
 

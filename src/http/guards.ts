@@ -3,6 +3,7 @@ import { createHash, timingSafeEqual } from 'node:crypto'
 import '@fastify/accepts'
 import proxyAddr from '@fastify/proxy-addr'
 import type { FastifyInstance, FastifyReply, FastifyRequest, HookHandlerDoneFunction } from 'fastify'
+import { withoutPort } from '../core/addresses.ts'
 import { Fault } from '../core/faults.ts'
 import type { TokenScope } from '../core/vocabulary.ts'
 import type { Db } from '../db/client.ts'
@@ -24,7 +25,7 @@ export function limitRequests (app: FastifyInstance, name: string, { max, window
   const counters = openCounters(name, ADDRESSES_HELD_MAX, shared)
   const policy = `"${name}";q=${max};w=${windowS}`
   const limit = (request: FastifyRequest, reply: FastifyReply, done: HookHandlerDoneFunction) => {
-    counters.countAddress(request.ip, windowS * 1_000, max, (error, counted) => {
+    counters.countAddress(addressOf(request), windowS * 1_000, max, (error, counted) => {
       if (error !== null) return done(error)
       const { current, ttl } = counted
       reply.header('ratelimit-policy', policy).header('ratelimit', `"${name}";r=${Math.max(0, max - current)};t=${Math.ceil(ttl / 1_000)}`)
@@ -65,6 +66,11 @@ export function trustProxies (cidrs: readonly string[]): (address: string, hop: 
     if (last?.address !== address) last = { address, trusted: compiled(address, hop) }
     return last.trusted
   }
+}
+
+/** Where a request comes from, as its network or a proxy that is believed says; nothing once whoever asked has reset the connection. */
+export function addressOf (request: FastifyRequest): string {
+  return withoutPort((request.ip as string | undefined) ?? '')
 }
 
 const TOKEN = /^[Bb][Ee][Aa][Rr][Ee][Rr] +gsw_([a-z0-9]{1,32})_([A-Za-z0-9_-]{1,128})$/

@@ -10,7 +10,7 @@ import type { Catalog } from '../db/services.ts'
 import { checkReport, type Intake } from '../ingest/intake.ts'
 import type { Proofs } from '../ingest/proofs.ts'
 import type { Writer } from '../ingest/writer.ts'
-import { checkToken } from './guards.ts'
+import { addressOf, checkToken } from './guards.ts'
 import { at, At, Instant, sendText, Slug, type Routes } from './schemas.ts'
 import { Summary, type Summaries } from './services.ts'
 
@@ -97,7 +97,7 @@ export const reports: Routes<{
       await askProof(request, slug, proof)
     }
     const receivedAt = clock.now()
-    const sender = { address: request.ip ?? '', userAgent: request.headers['user-agent'] }
+    const sender = { address: addressOf(request), userAgent: request.headers['user-agent'] }
     const admitted = intake(inputOf(request.body), sender)
     const report: NewReport = admitted instanceof Promise ? await admitted : admitted
     const outcome = await writer.write(report)

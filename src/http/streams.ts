@@ -3,10 +3,11 @@
 import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { Readable } from 'node:stream'
-import rateLimit from '@fastify/rate-limit'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Fault } from '../core/faults.ts'
 import { HOUR_MS } from '../core/time.ts'
+import { networkOf } from './counters.ts'
+import { addressOf } from './guards.ts'
 
 /** What bounds the streams of one instance; times are real ones. */
 export const STREAM_BOUNDS = {
@@ -67,7 +68,7 @@ export function holdStreams (bounds: StreamBounds, chance: () => number, onCount
     open (request, reply) {
       const { socket } = request.raw
       if (connections.has(socket)) throw new Fault('malformed', 'A stream is open on this connection, and nothing is answered behind it: open another connection.')
-      const address = rateLimit.normalizeIP(request.ip)
+      const address = networkOf(addressOf(request))
       const own = perAddress.get(address) ?? 0
       if (own >= bounds.streamsPerAddressMax) {
         throw new Fault('rate-limited', `Your address has ${own} streams open, which is as many as it may.`, { retryAfterS: RETRY_AFTER_S })

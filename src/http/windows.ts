@@ -10,7 +10,7 @@ import { findJudgedUntil, readWithheld } from '../db/detector.ts'
 import type { Catalog, Service } from '../db/services.ts'
 import { findWatchBounds, readServiceWatched } from '../db/watched.ts'
 import { readSeen } from '../db/windows.ts'
-import { BRIEFLY, Instant, sendText, ServicePath, type Routes } from './schemas.ts'
+import { BRIEFLY, Instant, ServicePath, type Routes } from './schemas.ts'
 import { findService } from './services.ts'
 
 /** Exports under way at once, and for how long each may take, ms: a reader that stalls holds its place no longer. */
@@ -48,7 +48,7 @@ export const windows: Routes<{ db: Db, catalog: () => Catalog, clock: Clock }> =
     const judged = { from: range.from, to: Math.min(range.to, await findJudgedUntil(db) ?? -Infinity) }
     if (underWay.size >= EXPORTS_MAX) throw new Fault('overloaded', `${EXPORTS_MAX} exports are under way; try again in a minute.`, { retryAfterS: 60 })
     reply.header('cache-control', BRIEFLY).type(`${NDJSON}; charset=utf-8`)
-    if (request.method === 'HEAD') return sendText(reply, '')
+    if (request.method === 'HEAD') return reply.send(Readable.from([]) as never)   // its length is not known before it is written
     const stream = addAbortSignal(AbortSignal.timeout(EXPORT_MS_MAX), Readable.from(readLines(db, service, judged)))
     underWay.add(stream)
     stream.once('close', () => underWay.delete(stream))

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { isPublicAddress } from '../../src/core/addresses.ts'
+import { isPublicAddress, withoutPort } from '../../src/core/addresses.ts'
 
 t.test('an address of the public internet is public', async t => {
   for (const address of ['1.1.1.1', '8.8.8.8', '100.63.255.255', '100.128.0.0', '172.15.0.1', '172.32.0.1', '198.20.0.0', '223.255.255.255',
@@ -31,4 +31,19 @@ t.test('what is no plain address is not public', async t => {
   for (const text of ['', 'example.org', 'localhost', '8.8.8', '8.8', '134744072', '0x08080808', '010.8.8.8', '8.8.8.8.', '8.8.8.8/32', ' 8.8.8.8', '[2606:4700::1]', '256.1.1.1']) {
     t.equal(isPublicAddress(text), false, JSON.stringify(text))
   }
+})
+
+t.test('a port that a proxy writes behind an address is no part of it', async t => {
+  const written = {
+    '198.51.100.7:40001': '198.51.100.7',
+    '198.51.100.7': '198.51.100.7',
+    '[2001:db8::1]:443': '2001:db8::1',
+    '[2001:db8::1]': '2001:db8::1',
+    '2001:db8::1': '2001:db8::1',
+    '::ffff:198.51.100.7': '::ffff:198.51.100.7',
+    'unknown:1': 'unknown:1',
+    '198.51.100.7:port': '198.51.100.7:port',
+    '': ''
+  }
+  for (const [address, bare] of Object.entries(written)) t.equal(withoutPort(address), bare, address)
 })

@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { connect, type AddressInfo } from 'node:net'
 import { Writable } from 'node:stream'
 import { pino } from 'pino'
 import t from 'tap'
@@ -151,4 +153,42 @@ t.test('all reports together have a limit where it is set, which one address alo
   t.match(refused.body.detail, /5 reports in 60 s/)
   t.match(refused.headers, { 'retry-after': /^\d+$/ })
   t.equal((await app.ask('/v1/services')).status, 200, 'reading goes on')
+})
+
+t.test('a port that a proxy writes behind an address tells nobody apart and puts nobody together', async t => {
+  const app = await openTestApp(t, { limits: { reports: { max: 4, windowS: 60 }, reads: UNLIMITED, admin: UNLIMITED } })
+  const say = async (address: string) => {
+    const { status, body } = await app.report(report, address)
+    return `${status} ${body.disposition ?? ''}`
+  }
+  t.strictSame([await say('198.51.100.7:40001'), await say('198.51.100.7:40002'), await say('198.51.100.7')], ['201 counted', '200 duplicate', '200 duplicate'])
+  t.strictSame([await say('198.51.101.7:40001'), await say('[2001:db8:77::1]:443'), await say('[2001:db8:77::1]:444')], ['201 counted', '201 counted', '200 duplicate'])
+  t.strictSame([await say('198.51.100.7:40003'), await say('198.51.100.7:40004')], ['200 duplicate', '429 '], 'the limit goes by the address')
+})
+
+t.test('who resets the connection behind a request causes no fault of ours', async t => {
+  const lines: string[] = []
+  const logger = pino({ level: 'error' }, new Writable({
+    write (line, _encoding, done) {
+      lines.push(String(line))
+      done()
+    }
+  }))
+  const app = await openTestApp(t, { logger, trustProxy: [] })
+  await app.http.listen({ port: 0, host: '127.0.0.1' })
+  const { port } = app.http.server.address() as AddressInfo
+  const body = JSON.stringify(report)
+  for (let i = 0; i < 40; i++) {
+    const socket = connect(port, '127.0.0.1')
+    socket.on('error', () => {})
+    await once(socket, 'connect')
+    const request = i % 2 === 0
+      ? 'GET /v1/services/imessage HTTP/1.1\r\nHost: x\r\n\r\n'
+      : `POST /v1/reports HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`
+    await new Promise(resolve => socket.write(request, resolve))
+    socket.resetAndDestroy()
+  }
+  const response = await fetch(`http://127.0.0.1:${port}/v1/services`)
+  t.equal(response.status, 200)
+  t.strictSame(lines, [])
 })

@@ -30,6 +30,7 @@ t.test('an export begins where a service began to be watched, ends with what was
   t.equal((await app.ask('/v1/services/github/windows?from=2012-11-18T18:06:30Z')).text, '', 'what is not judged yet is not told')
   const head = await app.ask('/v1/services/github/windows', { method: 'HEAD' })
   t.strictSame([head.status, head.text], [200, ''])
+  for (const name of ['content-length', 'etag']) t.notOk(name in head.headers, 'nothing is said of what was not made')
 })
 
 t.test('what cannot be answered is refused, and the parameter named', async t => {
