@@ -1,16 +1,15 @@
 // What honest people wait for while others are hostile: `npm run bench:hostile`; ROUNDS and SECONDS say how long.
 // Three situations take turns on one service with its usual limits: nobody else; hundreds of sockets that drip headers or
 // stall in the midst of a body; and ten times the connections that the ingest bench uses, each report a network of its own.
-import { fork, spawn } from 'node:child_process'
+import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { Agent, request } from 'node:http'
 import { connect } from 'node:net'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
+import { here, median, startOurs } from './servers.mjs'
 
 const ROUNDS = Number(process.env.ROUNDS ?? 3)
 const MEASURED_MS = Number(process.env.SECONDS ?? 10) * 1000
@@ -21,18 +20,10 @@ const SLOW = 500
 const LOAD_CONNECTIONS = 640
 const SPAN = 700_000
 
-const here = name => fileURLToPath(new URL(name, import.meta.url))
 const folder = await mkdtemp(join(tmpdir(), 'groundswell-bench-'))
 await chmod(folder, 0o711)   // as root, PostgreSQL runs as somebody else
-const service = spawn(process.execPath, ['--max-semi-space-size=128', '--single-threaded-gc', here('../dist/main.js')], {
-  env: { PATH: process.env.PATH, DATA_DIR: join(folder, 'data'), PORT: '0', TRUST_PROXY: '127.0.0.0/8' }, stdio: ['ignore', 'pipe', 'inherit']
-})
-const port = await new Promise(resolve => {
-  createInterface(service.stdout).on('line', line => {
-    const { msg, address } = JSON.parse(line)
-    if (msg === 'ready') resolve(Number(new URL(address).port))
-  })
-})
+const service = await startOurs(join(folder, 'data'), { TRUST_PROXY: '127.0.0.0/8' })
+const { port } = service
 const agent = new Agent({ keepAlive: true })
 
 let person = 0
@@ -123,13 +114,11 @@ for (let round = 0; round < ROUNDS; round++) {
     process.stderr.write(`round ${round + 1}, ${name}: p50 ${measured.p50.toFixed(1)}, p99 ${measured.p99.toFixed(1)} ms; ${told}\n`)
   }
 }
-const median = values => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]
 console.log(`${cpus().length} cores (${cpus()[0].model}), Node ${process.version}; honest: ${HONEST_PER_S} reports a second; medians of ${ROUNDS} rounds of ${MEASURED_MS / 1000} s`)
 for (const [name, all] of rounds) {
   const of = key => median(all.map(each => each[key]))
   console.log(`${name.padEnd(34)} p50 ${of('p50').toFixed(1).padStart(6)} ms  p99 ${of('p99').toFixed(1).padStart(6)} ms  taken ${(100 * of('taken')).toFixed(1)} %  memory ${of('rssMb').toFixed(0)} MB`)
 }
 agent.destroy()
-service.kill('SIGTERM')
-await once(service, 'exit')
+await service.stop()
 await rm(folder, { recursive: true, force: true, maxRetries: 5 })

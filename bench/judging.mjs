@@ -19,7 +19,7 @@ import { markWatched } from '../dist/db/watched.js'
 import { readSeen } from '../dist/db/windows.js'
 import { startEmbedded } from '../dist/embedded/postgres.js'
 import { detect, loadJudging } from '../dist/jobs/detect.js'
-import { describeMachine, median, readCpu, readPeakMiB } from './servers.mjs'
+import { describeMachine, median, NODE_FLAGS, readCpu, readPeakMiB } from './servers.mjs'
 
 const SERVICES = Number(process.env.SERVICES ?? 1_000)
 const DAYS = Number(process.env.DAYS ?? 15)
@@ -249,7 +249,7 @@ ${SERVICES} services of ${CELLS.length} cells, a row in each of them each minute
         await rewind(database)
         if (situation === 'outages') await makeWindows(database, START, START + MINUTES * MINUTE_MS, true)
         const child = fork(fileURLToPath(import.meta.url), ['run', cores, JSON.stringify(embedded.connection)],
-          { execArgv: ['--max-semi-space-size=128', '--single-threaded-gc', ...(process.env.PROFILE === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${process.env.PROFILE}`])] })
+          { execArgv: [...NODE_FLAGS, ...(process.env.PROFILE === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${process.env.PROFILE}`])] })
         const [result] = await Promise.race([once(child, 'message'), once(child, 'exit').then(([code]) => { throw new Error(`a run ended with ${code}`) })])
         if (child.exitCode === null) await once(child, 'exit')
         tell(situation, cores, result)

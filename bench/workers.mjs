@@ -7,9 +7,8 @@ import { chmod, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
-import { ask, describeMachine, here, median, NODE_FLAGS, show } from './servers.mjs'
+import { ask, describeMachine, here, median, show, startOurs } from './servers.mjs'
 
 const ROUNDS = Number(process.env.ROUNDS ?? 3)
 const MEASURED_MS = Number(process.env.SECONDS ?? 5) * 1000
@@ -22,7 +21,8 @@ const ROLES = { workers: 'Node, which takes reports', first: 'Node, which hands 
 
 const folder = await mkdtemp(join(tmpdir(), 'groundswell-bench-'))
 await chmod(folder, 0o711)   // as root, PostgreSQL runs as somebody else
-const children = []
+/** Redis is ended last: the services count in it. */
+const endings = []
 
 async function startRedis () {
   const server = createServer().listen(0, '127.0.0.1')
@@ -30,26 +30,21 @@ async function startRedis () {
   const { port } = server.address()
   server.close()
   const child = spawn('redis-server', ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'], { stdio: 'ignore' })
-  children.push(child)
+  endings.push(async () => {
+    if (child.exitCode !== null) return
+    child.kill('SIGTERM')
+    await once(child, 'exit')
+  })
   return { pid: child.pid, url: `redis://127.0.0.1:${port}` }
 }
 
 /** Our service as it ships: durable, on its embedded database. */
 async function startService (name, workers, redis) {
-  const dataDir = join(folder, name)
-  const child = spawn(process.execPath, [...NODE_FLAGS, here('../dist/main.js')], {
-    env: { PATH: process.env.PATH, DATA_DIR: dataDir, PORT: '0', WORKERS: workers, LIMIT_REPORTS: '999999999/60', TRUST_PROXY: '127.0.0.0/8', ...(redis === undefined ? {} : { REDIS_URL: redis.url }) },
-    stdio: ['ignore', 'pipe', 'inherit']
+  const server = await startOurs(join(folder, name), {
+    WORKERS: workers, LIMIT_REPORTS: '999999999/60', TRUST_PROXY: '127.0.0.0/8', ...(redis === undefined ? {} : { REDIS_URL: redis.url })
   })
-  children.unshift(child)
-  const address = await new Promise((resolve, reject) => {
-    createInterface(child.stdout).on('line', line => {
-      const { msg, address } = JSON.parse(line)
-      if (msg === 'ready') resolve(address)
-    })
-    child.once('exit', code => reject(new Error(`the service ended with ${code}`)))
-  })
-  return { port: new URL(address).port, pid: child.pid, redis, workers, connection: { host: dataDir, port: 5432, user: 'groundswell', database: 'groundswell' } }
+  endings.unshift(server.stop)
+  return { ...server, redis, workers }
 }
 
 /** Processor time used so far, and of it in the kernel, s, by role; a service's only process takes reports itself. */
@@ -134,10 +129,6 @@ their ceilings, 2 / 1                   ${ratio('two', 'one', 'ceiling')}   what
 1 worker with Redis / in memory         ${ratio('one', 'alone')}
 Every acknowledged report was found in the database.`)
 } finally {
-  for (const child of children) {
-    if (child.exitCode !== null) continue
-    child.kill('SIGTERM')
-    await once(child, 'exit')
-  }
+  for (const end of endings) await end()
   await rm(folder, { recursive: true, force: true, maxRetries: 5 })
 }

@@ -83,8 +83,8 @@ export function newDetector (expectedPerHour: number, stepMin: number): Detector
 }
 
 /**
- * A state as it was stored, which it may change in place. One of an earlier format keeps its expectation and its open outage; what it had learnt must
- * be folded anew (`outdated`).
+ * A state as it was stored, which it may change in place. One of an earlier format keeps its expectation and its open
+ * outage; what it had learnt must be folded anew (`outdated`).
  */
 export function reviveState (stored: DetectorState): { state: DetectorState, outdated: boolean } {
   if (stored.format === STATE_FORMAT) {

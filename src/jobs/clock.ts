@@ -159,8 +159,9 @@ function leadJobs ({ database, connection, clock, retentionDays, onError, meters
     }
     const rollupBegan = performance.now()
     const upToDateFrom = await rollup(database, judging?.judgedUntil)
-    const importing = await isHistoryComing(database, new Date(began.getTime() - SETTLED_MS * clock.speed))
-    const stale = upToDateFrom > -Infinity && await rollupPast(importing) > -Infinity
+    const isPastStale = upToDateFrom > -Infinity
+    const importing = isPastStale && await isHistoryComing(database, new Date(began.getTime() - SETTLED_MS * clock.speed))
+    const stale = isPastStale && await rollupPast(importing) > -Infinity
     meters?.onRolledUp(performance.now() - rollupBegan)
     judging ??= await loadJudging(database)
     const until = floorTo(began.getTime() - judgeGraceMs(clock.speed), MINUTE_MS)
