@@ -1,11 +1,11 @@
 // How many of a network's reports count: a set of ids per service, interval and network, in this process's memory.
 import { Fault } from '../core/faults.ts'
 import { NETWORK_VOICES_MAX } from '../core/reports.ts'
+import { makeVoiceSet, VOICE_BYTES, type VoiceSet } from './voice-set.ts'
 
-/** Ids held at most, over all intervals, and what one takes (900,000 took 120 MB, measured 2026-11-26, Node 20.20). */
+/** Ids held at most, over all intervals. */
 const VOICES_MAX = 4_000_000
-const VOICE_BYTES = 140
-/** Of the heap that Node may have, voices get this share. */
+/** Voices get as much memory as this share of the heap that Node may have, which goes by the machine's. */
 const HEAP_SHARE = 0.25
 /** An interval that nobody asked about for this long is forgotten, and read again should it be asked about, ms. */
 const IDLE_MS = 120_000
@@ -34,9 +34,7 @@ export interface Voices {
 export interface OwnVoices extends Voices { admit: (speaker: Speaker) => boolean }
 
 interface Interval { usedAt: number, services: Map<number, ServiceVoices> }
-interface ServiceVoices { known: boolean, reading: Promise<void> | undefined, networks: Map<string, Ids> }
-/** The ids of one network: most have a single one, which as an array would take twice the memory. */
-type Ids = string | string[]
+interface ServiceVoices { known: boolean, reading: Promise<void> | undefined, ids: VoiceSet }
 
 /** How many voices there is room for in a heap of so many bytes at most. Beyond it reports are refused, not counted unguarded. */
 export function roomForVoices (heapBytes: number): number {
@@ -65,18 +63,14 @@ export function holdVoices (
     let service = interval.services.get(serviceId)
     if (service === undefined) {
       const known = intervalAt >= startedAt && intervalAt > forgottenTo
-      interval.services.set(serviceId, service = { known, reading: undefined, networks: new Map() })
+      interval.services.set(serviceId, service = { known, reading: undefined, ids: makeVoiceSet() })
     }
     return service
   }
 
+  /** What the database counted stays counted, however many. */
   function add (service: ServiceVoices, network: string, id: string): void {
-    const ids = service.networks.get(network)
-    if (ids === undefined) service.networks.set(network, id)
-    else if (has(ids, id)) return
-    else if (typeof ids === 'string') service.networks.set(network, [ids, id])
-    else ids.push(id)
-    held++
+    if (service.ids.put(network, id, Infinity, true) === 'added') held++
   }
 
   return {
@@ -94,14 +88,12 @@ export function holdVoices (
     },
     admit ({ serviceId, intervalAt, network, id }) {
       const service = find(serviceId, intervalAt)
-      const ids = service.networks.get(network)
-      if (ids !== undefined && has(ids, id)) return true
-      if (ids !== undefined && countOf(ids) >= NETWORK_VOICES_MAX) return false
-      if (held >= max) {
+      const put = service.ids.put(network, id, NETWORK_VOICES_MAX, held < max)
+      if (put === 'set full') {
         throw new Fault('overloaded', 'Too many networks are reporting at once for this server to tell them apart; try again in a minute.', { retryAfterS: 60 })
       }
-      add(service, network, id)
-      return true
+      if (put === 'added') held++
+      return put !== 'network full'
     },
     free (speakers) {
       for (const { serviceId, intervalAt, network, id } of speakers) {
@@ -109,11 +101,7 @@ export function holdVoices (
         service.known = false
         // A reading that is under way may have missed them.
         service.reading = undefined
-        const ids = service.networks.get(network)
-        if (ids === undefined || !has(ids, id)) continue
-        if (typeof ids === 'string') service.networks.delete(network)
-        else ids.splice(ids.indexOf(id), 1)
-        held--
+        if (service.ids.remove(network, id)) held--
       }
     },
     async rebuild (intervalAt) {
@@ -127,18 +115,10 @@ export function holdVoices (
       const now = monotonic()
       for (const [intervalAt, interval] of intervals) {
         if (now - interval.usedAt < IDLE_MS) continue
-        for (const { networks } of interval.services.values()) for (const ids of networks.values()) held -= countOf(ids)
+        for (const { ids } of interval.services.values()) held -= ids.size()
         intervals.delete(intervalAt)
         forgottenTo = Math.max(forgottenTo, intervalAt)
       }
     }
   }
-}
-
-function has (ids: Ids, id: string): boolean {
-  return typeof ids === 'string' ? ids === id : ids.includes(id)
-}
-
-function countOf (ids: Ids): number {
-  return typeof ids === 'string' ? 1 : ids.length
 }

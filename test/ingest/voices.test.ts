@@ -1,8 +1,13 @@
+import { createHash } from 'node:crypto'
 import t from 'tap'
-import { INTERVAL_MS } from '../../src/core/reports.ts'
+import { INTERVAL_MS, uuid8 } from '../../src/core/reports.ts'
 import { holdVoices, roomForVoices, type Voice } from '../../src/ingest/voices.ts'
 
-const speaker = (id: string, network = 'net', intervalAt = INTERVAL_MS) => ({ serviceId: 1, intervalAt, network, id })
+const networkOf = (name: string) => createHash('md5').update(name).digest('hex')
+const idOf = (name: string) => uuid8(networkOf(name))
+const speaker = (id: string, network = 'net', intervalAt = INTERVAL_MS) => ({ serviceId: 1, intervalAt, network: networkOf(network), id: idOf(id) })
+/** A voice as `reports` remembers it. */
+const voice = (id: string): Voice => ({ service_id: 1, id: idOf(id), network: networkOf('net') })
 
 function open (stored: Voice[] = [], startedAt = 0, max = 1_000) {
   let now = 0
@@ -28,7 +33,7 @@ t.test('voices of a commit that failed are free again, but only after the databa
   for (const id of ['a', 'b', 'c']) voices.admit(speaker(id))
   voices.free([speaker('b'), speaker('c')])
   // Nobody knows whether a commit that broke off was made: "c" was.
-  stored.push({ service_id: 1, id: 'a', network: 'net' }, { service_id: 1, id: 'c', network: 'net' })
+  stored.push(voice('a'), voice('c'))
   t.type(voices.ready(1, INTERVAL_MS), Promise)
   await voices.ready(1, INTERVAL_MS)
   t.ok(reads.length > 0)
@@ -36,7 +41,7 @@ t.test('voices of a commit that failed are free again, but only after the databa
 })
 
 t.test('an interval from before the start is read before its first report, a later one is not', async t => {
-  const stored = ['a', 'b', 'c'].map(id => ({ service_id: 1, id, network: 'net' }))
+  const stored = ['a', 'b', 'c'].map(voice)
   const { voices, reads } = open(stored, 1.5 * INTERVAL_MS)
   t.equal(voices.ready(1, 2 * INTERVAL_MS), true)
   await voices.ready(1, INTERVAL_MS)
@@ -67,7 +72,7 @@ t.test('without room for another voice a report is refused, never counted unguar
   t.ok(voices.admit(speaker('c', 'a third', 2 * INTERVAL_MS)))
 })
 
-t.test('a heap of half a gigabyte has room for nearly a million voices, none for more than four', async t => {
+t.test('a heap of a quarter of a gigabyte has room for more than a million voices, none for more than four', async t => {
   const rooms = [2 ** 28, 2 ** 29, 2 ** 31, 2 ** 32].map(roomForVoices)
-  t.strictSame(rooms, [479_349, 958_698, 3_834_792, 4_000_000])
+  t.strictSame(rooms, [1_398_101, 2_796_202, 4_000_000, 4_000_000])
 })
