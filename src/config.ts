@@ -43,7 +43,7 @@ const Environment = z.object({
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info')
 }).refine(env => env.DATABASE_OWNER_URL === undefined || env.DATABASE_URL !== undefined, {
   path: ['DATABASE_OWNER_URL'], message: 'goes with DATABASE_URL, the same database as the role of the service'
-}).refine(env => env.WORKERS === 1 || env.REDIS_URL !== undefined, {
+}).refine(env => env.WORKERS <= 1 || env.REDIS_URL !== undefined, {
   path: ['WORKERS'], message: 'more than one share their limits and voices in Redis: set REDIS_URL as well, or leave it at 1'
 }).transform(env => ({
   host: env.HOST,

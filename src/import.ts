@@ -23,8 +23,10 @@ const PROGRESS_MS = 250
 /**
  * Imports files of NDJSON (`.gz`, or `-` for standard input), a line a report; bad lines are named on stderr.
  * @returns the process's exit code: 1 when a line was refused.
+ * @throws Error before anything is imported, when a file cannot be read.
  */
 export async function importFiles (files: readonly string[], config: Config, log: Logger): Promise<number> {
+  const sizes = await Promise.all(files.map(sizeOf))
   const { connection, owner, stop } = await joinDatabase(config, log)
   try {
     await prepareDatabase({ connection, owner }, config.retentionDays, CLOCK.now())
@@ -38,9 +40,9 @@ export async function importFiles (files: readonly string[], config: Config, log
         clock: CLOCK
       })
       let refused = 0
-      for (const file of files) {
+      for (const [i, file] of files.entries()) {
         const counts = emptyCounts()
-        const progress = showProgress(file, counts, await sizeOf(file))
+        const progress = showProgress(file, counts, sizes[i])
         try {
           await takeBulk(itemsOfLines(progress.watch(openFile(file))), intake, bulkStore(database, CLOCK), counts)
         } finally {
@@ -66,8 +68,12 @@ function openFile (file: string): Readable {
   return source.pipe(unpacked)
 }
 
+/** How many bytes of lines there are to read, where that is known. */
 async function sizeOf (file: string): Promise<number | undefined> {
-  return file === '-' || file.endsWith('.gz') ? undefined : (await stat(file)).size
+  if (file === '-') return undefined
+  const found = await stat(file).catch((error: NodeJS.ErrnoException) => { throw new Error(`${file} cannot be read (${error.code}).`) })
+  if (found.isDirectory()) throw new Error(`${file} is a folder: name the files of reports in it.`)
+  return file.endsWith('.gz') ? undefined : found.size
 }
 
 function tell (file: string, { faults, received, counted, duplicate, refused }: BulkCounts): void {

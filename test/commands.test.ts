@@ -53,6 +53,9 @@ t.test('import takes a file, a packed one and standard input, doubles nothing, a
   await writeFile(join(folder, 'plain.ndjson'), reports)
   await writeFile(join(folder, 'packed.ndjson.gz'), gzipSync(reports))
 
+  const nothing = await run(['import', join(folder, 'plain.ndjson'), join(folder, 'nowhere')], env)
+  t.match(nothing, { code: 1, err: /nowhere cannot be read \(ENOENT\)/ })
+  t.match(await run(['import', join(folder, 'plain.ndjson'), folder], env), { code: 1, err: /is a folder: name the files/ })
   const first = await run(['import', join(folder, 'plain.ndjson')], env)
   t.match(first, { code: 0, out: '' })
   t.match(first.err, /plain\.ndjson: 30 read, 30 counted, 0 were there already, 0 refused/)

@@ -85,7 +85,7 @@ export function faultOf (error: unknown): Fault {
   if (error instanceof Fault) return error
   if (isHungUp(error)) return new Fault('malformed', 'The connection ended before the body was whole.')
   if (isCollision(error)) return new Fault('conflict', 'Somebody else changed the same at the same moment; nothing was done. Try again.')
-  if (isUnavailable(error)) return new Fault('unavailable', 'The database does not answer; nothing was acknowledged.')
+  if (isUnavailable(error)) return new Fault('unavailable', 'The database does not answer; try again in a few seconds.')
   const { code, statusCode, message } = error as Partial<FastifyError>
   const told = code === undefined ? undefined : FRAMEWORK_FAULTS[code]
   if (told !== undefined) return new Fault(...told)

@@ -45,7 +45,7 @@ export function limitWaiting (app: FastifyInstance, monotonic: () => number): vo
   const looking = setInterval(() => {
     for (const place of waits.waitingSince(monotonic() - ANSWER_WITHIN_MS)) {
       waits.leave(place)
-      place.who(new Fault('unavailable', 'The database does not answer; nothing was acknowledged.'))
+      place.who(new Fault('unavailable', 'The database does not answer; try again in a few seconds.'))
     }
   }, LOOK_MS)
   app.addHook('onClose', async () => { clearInterval(looking) })
