@@ -1,3 +1,4 @@
+import { lookup } from 'node:dns/promises'
 import closeWithGrace from 'close-with-grace'
 import type { Logger } from 'pino'
 import { openApp, type App, type AppOptions } from './app.ts'
@@ -43,7 +44,9 @@ export async function serveHere (
     await stop()
   })
   try {
-    return { address: await app.http.listen({ host: config.host, port: config.port, backlog: BACKLOG }), measure: app.measure, end: signals.end }
+    // For "localhost" Fastify would make one more server for each further address, which has none of our limits.
+    const { address: host } = await lookup(config.host, { verbatim: false })
+    return { address: await app.http.listen({ host, port: config.port, backlog: BACKLOG }), measure: app.measure, end: signals.end }
   } catch (error) {
     signals.uninstall()
     await app.close()
