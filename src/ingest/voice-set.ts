@@ -12,6 +12,11 @@ const SLOTS_PER_ENTRY = 2
 /** What one voice takes: its entry and, while the index has doubled lately, four slots of four bytes. */
 export const VOICE_BYTES = 4 * (ENTRY_WORDS + 2 * SLOTS_PER_ENTRY)
 
+/** The network of an entry that was removed, which keeps its slot until the index is made anew. */
+const REMOVED = new Uint32Array(KEY_WORDS)
+/** What is looked for; one for all sets, since a search does not pause. */
+const sought = new Uint32Array(ENTRY_WORDS)
+
 /** What became of an id that was put. */
 export type Put = 'known' | 'added' | 'network full' | 'set full'
 
@@ -34,7 +39,6 @@ export function makeVoiceSet (): VoiceSet {
   let index = new Uint32Array(FIRST_ENTRIES * SLOTS_PER_ENTRY)
   let entries = 0
   let size = 0
-  const sought = new Uint32Array(ENTRY_WORDS)
 
   function blockOf (entry: number): Uint32Array {
     return blocks[Math.floor(entry / BLOCK_ENTRIES)]!
@@ -71,9 +75,19 @@ export function makeVoiceSet (): VoiceSet {
     return ++entries
   }
 
-  /** Doubles the index. What was removed keeps its place, of a network of zeros that nobody seeks: it is rare. */
-  function grow (): void {
-    index = new Uint32Array(2 * index.length)
+  /** Makes the index anew, without what was removed: twice as large, unless that alone makes room. */
+  function renew (): void {
+    let kept = 0
+    for (let entry = 0; entry < entries; entry++) {
+      const from = entry % BLOCK_ENTRIES * ENTRY_WORDS
+      if (isSame(blockOf(entry), from, REMOVED, 0)) continue
+      if (kept < entry) blockOf(kept).set(blockOf(entry).subarray(from, from + ENTRY_WORDS), kept % BLOCK_ENTRIES * ENTRY_WORDS)
+      kept++
+    }
+    entries = kept
+    blocks.length = Math.max(1, Math.ceil(entries / BLOCK_ENTRIES))
+    const isHalfFull = 2 * entries * SLOTS_PER_ENTRY > index.length
+    index = new Uint32Array(isHalfFull ? 2 * index.length : index.length)
     for (let entry = 0; entry < entries; entry++) {
       let slot = blockOf(entry)[entry % BLOCK_ENTRIES * ENTRY_WORDS]! & (index.length - 1)
       while (index[slot] !== 0) slot = (slot + 1) & (index.length - 1)
@@ -90,7 +104,7 @@ export function makeVoiceSet (): VoiceSet {
       if (passed >= most) return 'network full'
       if (!mayGrow) return 'set full'
       index[slot] = append()
-      if (entries * SLOTS_PER_ENTRY > index.length) grow()
+      if (entries * SLOTS_PER_ENTRY > index.length) renew()
       return 'added'
     },
     remove (network, id) {
