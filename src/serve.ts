@@ -44,15 +44,21 @@ export async function serveHere (
     await stop()
   })
   try {
-    // For "localhost" Fastify would make one more server for each further address, which has none of our limits.
-    const { address: host } = await lookup(config.host, { verbatim: false })
-    return { address: await app.http.listen({ host, port: config.port, backlog: BACKLOG }), measure: app.measure, end: signals.end }
+    return { address: await app.http.listen({ host: await findAddress(config.host), port: config.port, backlog: BACKLOG }), measure: app.measure, end: signals.end }
   } catch (error) {
     signals.uninstall()
     await app.close()
     await stop()
     throw cannotListen(config, error as Error)
   }
+}
+
+/**
+ * The address that HOST names, of several an IPv4 one. For "localhost" Fastify would make one more server for each further
+ * address, and that one has none of our limits.
+ */
+export async function findAddress (host: string): Promise<string> {
+  return (await lookup(host, { verbatim: false })).address
 }
 
 /** What a person is told when the port is not to be had. */

@@ -8,7 +8,7 @@ import type { Config } from './config.ts'
 import { openCrew, type Order, type Said, type Told } from './crew.ts'
 import { provideDatabase } from './database.ts'
 import { openLog } from './log.ts'
-import { cannotListen, CLOSE_MS, endGracefully, serveHere, type Serving } from './serve.ts'
+import { cannotListen, CLOSE_MS, endGracefully, findAddress, serveHere, type Serving } from './serve.ts'
 
 /** The workers' end comes that much before ours, so that theirs is the last word about what was in flight, ms. */
 const CLOSE_EARLIER_MS = 1_000
@@ -100,7 +100,7 @@ function say (said: Said): void {
 async function findPort ({ host, port }: Config): Promise<number> {
   const server = createServer()
   try {
-    server.listen({ host, port })
+    server.listen({ host: await findAddress(host), port })
     await once(server, 'listening')
   } catch (error) {
     throw cannotListen({ host, port }, error as Error)
