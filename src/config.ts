@@ -20,7 +20,8 @@ const Cidrs = z.string().default('').transform((text, context) => {
 })
 
 const DAYS = 'expected a number of days from 1 to 35'
-const WORKERS = 'expected a number of processes from 1 to 64'
+const WORKERS_MAX = 64
+const WORKERS = `expected a number of processes from 1 to ${WORKERS_MAX}`
 
 const Environment = z.object({
   HOST: z.string().min(1).default('127.0.0.1'),
@@ -30,7 +31,7 @@ const Environment = z.object({
   DATA_DIR: z.string().min(1).optional(),
   REDIS_URL: z.string().regex(/^rediss?:\/\//, 'expected redis://user:password@host:6379/0').optional(),
   TRUST_PROXY: Cidrs,
-  WORKERS: z.coerce.number(WORKERS).int(WORKERS).min(1, WORKERS).max(64, WORKERS).default(1),
+  WORKERS: z.coerce.number(WORKERS).int(WORKERS).min(1, WORKERS).max(WORKERS_MAX, WORKERS).default(1),
   LIMIT_REPORTS: Limit('60/60'),
   LIMIT_READS: Limit('600/60'),
   LIMIT_ADMIN: Limit('300/60'),
@@ -43,7 +44,7 @@ const Environment = z.object({
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info')
 }).refine(env => env.DATABASE_OWNER_URL === undefined || env.DATABASE_URL !== undefined, {
   path: ['DATABASE_OWNER_URL'], message: 'goes with DATABASE_URL, the same database as the role of the service'
-}).refine(env => env.WORKERS <= 1 || env.REDIS_URL !== undefined, {
+}).refine(env => env.WORKERS <= 1 || env.WORKERS > WORKERS_MAX || env.REDIS_URL !== undefined, {
   path: ['WORKERS'], message: 'more than one share their limits and voices in Redis: set REDIS_URL as well, or leave it at 1'
 }).transform(env => ({
   host: env.HOST,

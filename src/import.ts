@@ -1,7 +1,7 @@
 // `groundswell import`: files of reports into the database, as the batch call takes them.
 import { randomBytes } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { stat } from 'node:fs/promises'
+import { access, constants, stat } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
 import { createGunzip } from 'node:zlib'
 import type { Logger } from 'pino'
@@ -71,7 +71,9 @@ function openFile (file: string): Readable {
 /** How many bytes of lines there are to read, where that is known. */
 async function sizeOf (file: string): Promise<number | undefined> {
   if (file === '-') return undefined
-  const found = await stat(file).catch((error: NodeJS.ErrnoException) => { throw new Error(`${file} cannot be read (${error.code}).`) })
+  const found = await access(file, constants.R_OK).then(() => stat(file)).catch((error: NodeJS.ErrnoException) => {
+    throw new Error(`${file} cannot be read (${error.code}).`)
+  })
   if (found.isDirectory()) throw new Error(`${file} is a folder: name the files of reports in it.`)
   return file.endsWith('.gz') ? undefined : found.size
 }

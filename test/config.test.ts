@@ -25,7 +25,7 @@ t.test('every wrong variable is named at once, and no value is repeated that mig
     t.notMatch(message, /secret/)
   }
   t.throws(() => readConfig({ WORKERS: '2' }), /WORKERS: .* set REDIS_URL/)
-  t.throws(() => readConfig({ WORKERS: '0' }), /WORKERS: [^\n]*64$/)
+  for (const WORKERS of ['0', '65']) t.throws(() => readConfig({ WORKERS }), /valid:\n {2}WORKERS: [^\n]*64$/)
   t.equal(readConfig({ WORKERS: '2', REDIS_URL: 'redis://h' }).workers, 2)
   t.throws(() => readConfig({ DATABASE_OWNER_URL: 'postgresql://owner@h/d' }), /DATABASE_OWNER_URL: goes with DATABASE_URL/)
 })
