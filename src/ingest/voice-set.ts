@@ -31,7 +31,7 @@ export interface VoiceSet {
 
 /**
  * Open addressing with linear probing (Knuth, TAOCP 3, 6.4, algorithm L): the index points at entries, which stay where
- * they are. Networks are keyed hashes, so nobody can choose them to collide.
+ * they are until it is made anew. Networks are keyed hashes, so nobody can choose them to collide.
  */
 export function makeVoiceSet (): VoiceSet {
   const blocks = [new Uint32Array(FIRST_ENTRIES * ENTRY_WORDS)]
