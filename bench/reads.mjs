@@ -45,7 +45,7 @@ const OUTAGES = `with o as (insert into outages (service_id, id, region, device_
     select service_id, id, gen_random_uuid(), detected_at, type, type, 'detector', 'people report that it fails' from o, unnest(array['suspected', 'confirmed']) type`
 const EXPECTATIONS = `insert into baselines select service, date_trunc('hour', now()) - make_interval(hours => h), 24, '{}'
   from generate_series(1, 2) service, generate_series(0, 23) h on conflict do nothing`
-/** Ids in their order: random ones, of which no page asks, would take hours for the key of 10^8. */
+/** Ids in their order: with random ones, of which no page asks, the key took longer with each million. */
 const FILL = `insert into reports (service_id, interval_at, id, minute, region, device_class, verdict, disposition, late)
   select 1 + n % 2, date_bin('15 min', minute, '1970-01-01T00:00:00Z'), lpad(to_hex(n), 32, '0')::uuid, minute, 'DE', 'iphone', n % 3, 0, false
   from generate_series($1::integer, $2::integer) n, lateral (select date_trunc('minute', now()) - make_interval(mins => n % 1440) as minute) x`
