@@ -17,6 +17,7 @@ import { EVENING, HISTORY_DAYS, quietWeeks, SERVICES, simulateEvening, type Simu
 import { createToken } from './http/tokens.ts'
 import { openLog } from './log.ts'
 import { Narrator, timeOf, type Tally, type Told } from './narrator.ts'
+import { findAddress } from './serve.ts'
 
 const SPEED = 60
 /** The same story each time. */
@@ -167,7 +168,7 @@ async function setStage ({ host, port, logger }: DemoOptions, speed: number): Pr
       allowPrivateTargets: true
     })
     undo.push(() => app.close())
-    const base = await app.http.listen({ host, port })
+    const base = await app.http.listen({ host: await findAddress(host), port })
     const now = new Date()
     const { token } = await createToken(app.database, { name: 'demo', scopes: ['import', 'catalog'], expiresAt: new Date(now.getTime() + TOKEN_MS) }, 'demo', now)
     await switchOn(base, token, page.url)
