@@ -6,10 +6,10 @@ import { once } from 'node:events'
 import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { Agent, request } from 'node:http'
 import { connect } from 'node:net'
-import { cpus, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { here, median, startOurs } from './servers.mjs'
+import { describeMachine, here, median, startOurs } from './servers.mjs'
 
 const ROUNDS = Number(process.env.ROUNDS ?? 3)
 const MEASURED_MS = Number(process.env.SECONDS ?? 10) * 1000
@@ -114,7 +114,8 @@ for (let round = 0; round < ROUNDS; round++) {
     process.stderr.write(`round ${round + 1}, ${name}: p50 ${measured.p50.toFixed(1)}, p99 ${measured.p99.toFixed(1)} ms; ${told}\n`)
   }
 }
-console.log(`${cpus().length} cores (${cpus()[0].model}), Node ${process.version}; honest: ${HONEST_PER_S} reports a second; medians of ${ROUNDS} rounds of ${MEASURED_MS / 1000} s`)
+console.log(`${await describeMachine(service.connection)}
+Honest: ${HONEST_PER_S} reports a second; medians of ${ROUNDS} rounds of ${MEASURED_MS / 1000} s`)
 for (const [name, all] of rounds) {
   const of = key => median(all.map(each => each[key]))
   console.log(`${name.padEnd(34)} p50 ${of('p50').toFixed(1).padStart(6)} ms  p99 ${of('p99').toFixed(1).padStart(6)} ms  taken ${(100 * of('taken')).toFixed(1)} %  memory ${of('rssMb').toFixed(0)} MB`)

@@ -1,8 +1,7 @@
 // A receiver of webhooks on 127.0.0.1: other people's code, which may fail, stall and lie.
-import { once } from 'node:events'
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import type { Test } from 'tap'
+import { listen } from './listen.ts'
 
 /** What it was sent; `path` tells receivers apart that share one. */
 export interface Received { path: string, headers: IncomingHttpHeaders, body: string, id: string, news: { type: string, timestamp: string, data: any } }
@@ -30,14 +29,9 @@ export async function openReceiver (
       answer(response, received, calls.length)
     })
   })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  t.teardown(() => {
-    server.closeAllConnections()
-    server.close()
-  })
+  const port = await listen(t, server)
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/hook`,
+    url: `http://127.0.0.1:${port}/hook`,
     calls,
     called: times => calls.length >= times ? Promise.resolve() : new Promise(resolve => waiting.push({ times, done: resolve }))
   }

@@ -1,8 +1,7 @@
 // A vendor's server on this machine, which speaks the real formats and says what the test lets it say.
 import { createServer, type IncomingMessage } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { once } from 'node:events'
 import type { Test } from 'tap'
+import { listen } from './listen.ts'
 
 /** A vendor under the test's hand. */
 export interface Vendor {
@@ -23,14 +22,9 @@ export async function startVendor (t: Pick<Test, 'teardown'>): Promise<Vendor> {
     if (said.status === 200 && request.headers['if-none-match'] === etag) return response.writeHead(304, { etag }).end()
     response.writeHead(said.status, { 'content-type': 'application/json', etag }).end(said.text)
   })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  t.teardown(() => {
-    server.closeAllConnections()
-    server.close()
-  })
+  const port = await listen(t, server)
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/api/v2/summary.json`,
+    url: `http://127.0.0.1:${port}/api/v2/summary.json`,
     say (body, status = 200) {
       said = { text: typeof body === 'string' ? body : JSON.stringify(body), status, version: said.version + 1 }
     },

@@ -85,13 +85,18 @@ export function faultOf (error: unknown): Fault {
   if (error instanceof Fault) return error
   if (isHungUp(error)) return new Fault('malformed', 'The connection ended before the body was whole.')
   if (isCollision(error)) return new Fault('conflict', 'Somebody else changed the same at the same moment; nothing was done. Try again.')
-  if (isUnavailable(error)) return new Fault('unavailable', 'The database does not answer; try again in a few seconds.')
+  if (isUnavailable(error)) return silentDatabase()
   const { code, statusCode, message } = error as Partial<FastifyError>
   const told = code === undefined ? undefined : FRAMEWORK_FAULTS[code]
   if (told !== undefined) return new Fault(...told)
   if (error instanceof SyntaxError) return new Fault('malformed', 'The body is not JSON.')
   const known = FAULT_CODES.find(name => PROBLEMS[name].status === statusCode && statusCode < 500)
   return known === undefined ? new Fault('internal', 'An unexpected error happened; it is in the log under request_id.') : new Fault(known, message ?? '')
+}
+
+/** The fault of whoever has no answer from the database. */
+export function silentDatabase (): Fault {
+  return new Fault('unavailable', 'The database does not answer; try again in a few seconds.')
 }
 
 /** Node's word for a client that leaves in the midst of its body; by its code it could be the database's connection. */

@@ -2,7 +2,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { Fault } from '../core/faults.ts'
 import { openLine, type Place } from './line.ts'
-import { refuseConnection } from './problems.ts'
+import { refuseConnection, silentDatabase } from './problems.ts'
 
 /** Below the 3 s in which a caller is told that the database is gone, and above the time that one statement may take, ms. */
 const ANSWER_WITHIN_MS = 2_600
@@ -45,7 +45,7 @@ export function limitWaiting (app: FastifyInstance, monotonic: () => number): vo
   const looking = setInterval(() => {
     for (const place of waits.waitingSince(monotonic() - ANSWER_WITHIN_MS)) {
       waits.leave(place)
-      place.who(new Fault('unavailable', 'The database does not answer; try again in a few seconds.'))
+      place.who(silentDatabase())
     }
   }, LOOK_MS)
   app.addHook('onClose', async () => { clearInterval(looking) })

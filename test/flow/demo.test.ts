@@ -1,7 +1,7 @@
 // The demonstration, at a faster pace and only until the service speaks up; and that it leaves nothing behind.
 import { once } from 'node:events'
 import { chmod, readdir } from 'node:fs/promises'
-import { createServer, type AddressInfo } from 'node:net'
+import { createServer } from 'node:net'
 import { pino } from 'pino'
 import t, { type Test } from 'tap'
 import { writePage } from '../../src/apple-page.ts'
@@ -10,6 +10,7 @@ import { runDemo, type DemoOptions } from '../../src/demo.ts'
 import { ALSO_FAILING, EVENING, FAILING } from '../../src/evening.ts'
 import type { Told } from '../../src/narrator.ts'
 import { makeStateFolder } from '../database.ts'
+import { listen } from '../listen.ts'
 import { spawnProgram } from '../program.ts'
 
 /** A folder for temporary files that only this test uses: what is left behind is seen. */
@@ -76,10 +77,8 @@ async function readGaps (base: string): Promise<string[]> {
 
 t.test('a port that is taken is said, and nothing is left behind', async t => {
   const folder = await makeTemporary(t)
-  const other = createServer().listen(0, '127.0.0.1')
-  await once(other, 'listening')
-  t.teardown(() => other.close())
-  await t.rejects(runDemo(optionsOf({ port: (other.address() as AddressInfo).port, say: () => {} })), { code: 'EADDRINUSE' })
+  const port = await listen(t, createServer())
+  await t.rejects(runDemo(optionsOf({ port, say: () => {} })), { code: 'EADDRINUSE' })
   t.strictSame(await readdir(folder), [])
 })
 

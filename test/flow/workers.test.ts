@@ -1,10 +1,10 @@
 // Several processes on one port (WORKERS): what they share, and what becomes of reports when one of them, or the first, ends.
-import { once } from 'node:events'
-import { createServer, type AddressInfo } from 'node:net'
+import { createServer } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import { createDatabase, makeStateFolder } from '../database.ts'
 import { readExposition, type Exposition } from '../exposition.ts'
+import { listen } from '../listen.ts'
 import { NO_REDIS, startRedis } from '../redis.ts'
 import { ask, audit, embeddedIn, eventually, findLeader, isGone, readPostmasterPid, readWorkers, startLoad, startService } from './processes.ts'
 
@@ -116,11 +116,9 @@ t.test('a worker that hangs is left out, and killed and replaced before long', {
 t.test('a start that cannot succeed ends at once', { skip: NO_REDIS }, async t => {
   const redis = await startRedis(t)
   const { url } = await createDatabase(t, { migrated: false })
-  const taken = createServer().listen(0, '127.0.0.1')
-  t.teardown(() => taken.close())
-  await once(taken, 'listening')
+  const taken = await listen(t, createServer())
   const environment = { DATABASE_URL: url, REDIS_URL: redis.url, WORKERS: '2' }
-  await t.rejects(startService(t, { ...environment, PORT: String((taken.address() as AddressInfo).port) }), /ended \(1\)/)
+  await t.rejects(startService(t, { ...environment, PORT: String(taken) }), /ended \(1\)/)
   await t.rejects(startService(t, { ...environment, GEO_MMDB: '/nowhere' }), /ended \(1\)/)
   await t.rejects(startService(t, { DATABASE_URL: url, WORKERS: '2' }), /ended \(1\)/)
 })

@@ -1,10 +1,6 @@
-import { createHash } from 'node:crypto'
 import t from 'tap'
-import { uuid8 } from '../../src/core/reports.ts'
 import { makeVoiceSet, VOICE_BYTES } from '../../src/ingest/voice-set.ts'
-
-const hexOf = (name: string) => createHash('md5').update(name).digest('hex')
-const idOf = (name: string) => uuid8(hexOf(name))
+import { hexOf, idOf } from './names.ts'
 
 t.test('it answers as a map of lists would, over a hundred thousand puts and removals', async t => {
   const set = makeVoiceSet()

@@ -1,13 +1,11 @@
-import { createHash } from 'node:crypto'
 import t from 'tap'
-import { INTERVAL_MS, uuid8 } from '../../src/core/reports.ts'
+import { INTERVAL_MS } from '../../src/core/reports.ts'
 import { holdVoices, roomForVoices, type Voice } from '../../src/ingest/voices.ts'
+import { hexOf, idOf } from './names.ts'
 
-const networkOf = (name: string) => createHash('md5').update(name).digest('hex')
-const idOf = (name: string) => uuid8(networkOf(name))
-const speaker = (id: string, network = 'net', intervalAt = INTERVAL_MS) => ({ serviceId: 1, intervalAt, network: networkOf(network), id: idOf(id) })
+const speaker = (id: string, network = 'net', intervalAt = INTERVAL_MS) => ({ serviceId: 1, intervalAt, network: hexOf(network), id: idOf(id) })
 /** A voice as `reports` remembers it. */
-const voice = (id: string): Voice => ({ service_id: 1, id: idOf(id), network: networkOf('net') })
+const voice = (id: string): Voice => ({ service_id: 1, id: idOf(id), network: hexOf('net') })
 
 function open (stored: Voice[] = [], startedAt = 0, max = 1_000) {
   let now = 0

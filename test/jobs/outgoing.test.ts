@@ -5,11 +5,12 @@ import type { LookupAddress } from 'node:dns'
 import { once } from 'node:events'
 import { createServer, type RequestListener } from 'node:http'
 import https from 'node:https'
-import { createServer as createRawServer, Socket, type AddressInfo, type LookupFunction, type Server } from 'node:net'
+import { createServer as createRawServer, Socket, type LookupFunction } from 'node:net'
 import tls, { type ConnectionOptions } from 'node:tls'
 import { inspect } from 'node:util'
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
+import { listen } from '../listen.ts'
 import { openOutgoing, OUTGOING_LIMITS, OutgoingError, type Incoming, type Outgoing } from '../../src/jobs/outgoing.ts'
 
 /** For this name alone, until 2120, and its own authority. */
@@ -42,19 +43,6 @@ function read (url: string, headers: Record<string, string> = {}): Outgoing {
 
 function textOf ({ body }: Incoming): string {
   return Buffer.from(body).toString()
-}
-
-/** The port it listens on; when `t` ends it is closed, and all connections with it. */
-async function listen (t: Test, server: Server): Promise<number> {
-  const sockets = new Set<Socket>()
-  server.on('connection', socket => { sockets.add(socket.on('error', () => {})) })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  t.teardown(() => {
-    for (const socket of sockets) socket.destroy()
-    server.close()
-  })
-  return (server.address() as AddressInfo).port
 }
 
 /** Serves HTTP; gives its origin, and what was asked of it. */
