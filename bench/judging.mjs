@@ -30,7 +30,7 @@ const DEVICES = ['android-phone', 'ipad-wifi', 'iphone', 'mac', 'unknown']
 const CELLS = REGIONS.flatMap(region => DEVICES.map(deviceClass => ({ region, deviceClass })))
 /** Reports a minute in each cell, on average: working ones beside the one that is always there, and such as say it fails. */
 const KINDS = [[0.2, 0.01], [0.5, 0.1], [2, 0.1], [5, 0.5]]
-/** The minutes judged are the last of an hour and the first of the next, which learns. */
+/** The minutes judged are the last of an hour, after which the next is begun (learning, predicting), and the first of that. */
 const START = Date.parse('2026-06-16T12:00:00Z') - MINUTES / 2 * MINUTE_MS
 const STORED_MINUTES = 30
 /** One service in twenty has an outage from the third minute on, over half of the run: of all, of a country, of a device class. */
@@ -175,7 +175,7 @@ function pin (pids, core) {
 /** Reads the windows of a minute and writes the states that are due, as judging does, and judges nothing. */
 async function copyMinute (database, judging, at) {
   await readSeen(database, at, at + MINUTE_MS)
-  const due = [...judging.states].filter(([id]) => (2 + id % 59) % 60 === (at / MINUTE_MS + 1) % 60)
+  const due = [...judging.states].filter(([id]) => id % 60 === (at / MINUTE_MS + 1) % 60)
   await transact(database, tx => upsertCheckpoints(tx, due.map(([serviceId, state]) => ({ serviceId, judgedUntil: at + MINUTE_MS / 2, state }))))
 }
 
@@ -211,22 +211,29 @@ async function run (cores, connection) {
 function tell (situation, cores, { loadMs, minutes, found, open, scopes, peakMiB }) {
   const of = key => minutes.map(minute => minute[key])
   const line = (name, key) => `  ${name.padEnd(22)}${median(of(key)).toFixed(0).padStart(6)}${Math.max(...of(key)).toFixed(0).padStart(7)}`
-  const turn = minutes.find(({ at }) => at % HOUR_MS === 0)
   console.log(`
 ${SITUATIONS[situation]}; ${CORES[cores]}: ${scopes} scopes, ${found} outages found, ${open} of them open at the end
   ms a minute           median    max
-${line('all', 'ms')}   goal 1,000
+${line('until outages are told', 'toldMs')}   goal 1,000
+${line('all', 'ms')}
 ${line('  read', 'readMs')}
 ${line('  core', 'coreMs')}
 ${line('  write', 'writeMs')}
-${line('until outages are told', 'toldMs')}
 ${line('processor, Node', 'nodeMs')}
 ${line('processor, PostgreSQL', 'postgresMs')}
 ${line('statements', 'statements')}
 ${line('read and written only', 'copyMs')}
   judged / only read and written ${(median(of('ms')) / median(of('copyMs'))).toFixed(2)}
-  the hour's first minute ${turn === undefined ? 'is not among them' : `${turn.ms.toFixed(0)}, outages told after ${turn.toldMs.toFixed(0)}: read ${turn.readMs.toFixed(0)}, core ${turn.coreMs.toFixed(0)}, write ${turn.writeMs.toFixed(0)}; processor ${turn.nodeMs.toFixed(0)} and ${turn.postgresMs.toFixed(0)}`}
-  states loaded in ${(loadMs / 1000).toFixed(1)} s; at most ${peakMiB.toFixed(0)} MiB in Node`)
+${tellTurn(minutes)}  states loaded in ${(loadMs / 1000).toFixed(1)} s; at most ${peakMiB.toFixed(0)} MiB in Node`)
+}
+
+/** The two minutes between which an hour turns, if they were judged. */
+function tellTurn (minutes) {
+  const [last, first] = [HOUR_MS - MINUTE_MS, 0].map(after => minutes.find(({ at }) => at % HOUR_MS === after))
+  if (last === undefined || first === undefined) return ''
+  return `  the hour's last minute, outages told after ${last.toldMs.toFixed(0)}; with the next hour begun ${last.ms.toFixed(0)}: core ${last.coreMs.toFixed(0)}, write ${last.writeMs.toFixed(0)}; processor ${last.nodeMs.toFixed(0)} and ${last.postgresMs.toFixed(0)}
+  the hour's first minute, outages told after ${first.toldMs.toFixed(0)}; all ${first.ms.toFixed(0)}
+`
 }
 
 async function prepareAndRun () {

@@ -28,10 +28,10 @@ export interface DetectorState {
   /** Of this interface; another one is folded anew instead of read. */
   format: number
   stepMin: number
-  /** Set it at any time; it counts from the next hour. */
+  /** Set by `expectPerHour`; it counts from the next hour. */
   expectedPerHour: number
   expectedThisHour: number
-  /** Starts of the running hour and the last window, ms; null before the first. */
+  /** Starts of the running hour, or of the next one when that was begun ahead, and of the last window, ms; null before the first. */
   hour: number | null
   at: number | null
   /** Whether the last window was watched. */
@@ -100,7 +100,7 @@ export function reviveState (stored: DetectorState): { state: DetectorState, out
 /**
  * Learns what is due, predicts, and moves the charts by the next window; `decide` follows. Changes `state` in place:
  * copies would cost a year's replay its speed. Windows ascend without overlap; a hole is fed as gap windows.
- * `expectation` is not null at each hour's first window and when a scope was born: the hour's as of now.
+ * `expectation` is not null at each hour's first window, unless `beginHour` told it, and when a scope was born: the hour's as of now.
  */
 export function advance (state: DetectorState, window: SeenWindow): { claims: Claim[], expectation: HourExpectation | null } {
   const stepMs = state.stepMin * MINUTE_MS
@@ -125,6 +125,31 @@ export function advance (state: DetectorState, window: SeenWindow): { claims: Cl
   const claims = standings(state).filter(standing => standing.score >= SUSPECTED_AT && !isWithheld(standing)).map(({ state: { scope, charts }, chart, score }) =>
     ({ scope, score, since: charts[chart]!.start, until: window.start + stepMs }))
   return { claims, expectation: fresh ? expectationOf(state, hour) : null }
+}
+
+/**
+ * Begins the hour after the last window, when that one ends an hour, ahead of its first window: most of what an hour's
+ * first minute costs, at a time when nobody waits. Whoever never calls it comes to the same states a window later. In place.
+ * @returns what is expected in that hour; null when none begins, or it has begun.
+ */
+export function beginHour (state: DetectorState): HourExpectation | null {
+  const next = state.at === null ? null : state.at + state.stepMin * MINUTE_MS
+  if (next === null || next === state.hour || next % HOUR_MS !== 0) return null
+  turnHour(state, next, next)
+  return expectationOf(state, next)
+}
+
+/**
+ * Says how many down reports an hour are expected in all, before anything is known: from the next hour on, which may have
+ * been begun ahead. In place.
+ * @returns what is expected in that hour then; null when it has not begun.
+ */
+export function expectPerHour (state: DetectorState, expectedPerHour: number): HourExpectation | null {
+  state.expectedPerHour = expectedPerHour
+  const { at, hour } = state
+  if (at === null || hour === null || at >= hour) return null
+  predict(state)
+  return expectationOf(state, hour)
 }
 
 /**
@@ -186,7 +211,7 @@ export function keepLifecycle (state: DetectorState, said: DetectorState): Detec
   return structuredClone({ ...state, outage: said.outage })
 }
 
-/** A new hour: learns, counts the scopes, takes over the expectation, predicts. */
+/** A new hour: learns, counts the scopes, predicts. */
 function turnHour (state: DetectorState, hour: number, start: number): void {
   const hourOfDay = hour / HOUR_MS % 24
   const all = state.scopes[0]
@@ -196,15 +221,19 @@ function turnHour (state: DetectorState, hour: number, start: number): void {
   for (const kind of SCOPE_KINDS) state.kindCounts[kind] = 0
   for (const { kind } of state.scopes) state.kindCounts[kind] += 1
   for (const kind of SCOPE_KINDS) state.kindCounts[kind] = Math.max(1, state.kindCounts[kind])
-  state.expectedThisHour = state.expectedPerHour
   state.hour = hour
-  for (const scope of state.scopes) {
-    scope.model = modelOf(state, scope.kind, scope.baseline)
-    scope.weights = weightsFor(scope.model.phi)
-  }
+  predict(state)
   if (all === undefined) {
     const scope = { region: ALL, deviceClass: ALL }
     state.scopes.push(newScope('all', scope, baseline => modelOf(state, 'all', baseline), hourOfDay, start))
+  }
+}
+
+function predict (state: DetectorState): void {
+  state.expectedThisHour = state.expectedPerHour
+  for (const scope of state.scopes) {
+    scope.model = modelOf(state, scope.kind, scope.baseline)
+    scope.weights = weightsFor(scope.model.phi)
   }
 }
 
@@ -290,7 +319,7 @@ function resetCharts ({ scopes }: DetectorState, next: number): void {
   }
 }
 
-/** What is expected in the running hour, as `advance` told it last; null before the first window. */
+/** What is expected in the running hour, as it was told last; null before the first window. */
 export function runningExpectation (state: DetectorState): HourExpectation | null {
   return state.hour === null ? null : expectationOf(state, state.hour)
 }

@@ -59,13 +59,17 @@ export function outageId (detectedAt: number): string {
   return uuid7({ msecs: detectedAt })
 }
 
+/** What regions and device classes are called in what is said of an outage. */
+export async function readScopeNames ({ orm }: Db): Promise<Names> {
+  const classes = new Map((await orm.select().from(deviceClasses)).map(({ slug, name }) => [slug, name]))
+  return { region: nameOfRegion, deviceClass: slug => classes.get(slug) ?? slug }
+}
+
 /** Adds what the detector said to an outage's timeline; `networks` as counted for each, by position. */
 export async function insertOutageEvents (
-  { orm }: Db, serviceId: number, outageId: string, transitions: readonly Transition[], networks: readonly (number | undefined)[] = []
+  { orm }: Db, names: Names, serviceId: number, outageId: string, transitions: readonly Transition[], networks: readonly (number | undefined)[] = []
 ): Promise<void> {
   if (transitions.length === 0) return
-  const classes = new Map((await orm.select().from(deviceClasses)).map(({ slug, name }) => [slug, name]))
-  const names: Names = { region: nameOfRegion, deviceClass: slug => classes.get(slug) ?? slug }
   await orm.insert(outageEvents).values(transitions.map((transition, index) => ({
     serviceId,
     outageId,

@@ -3,7 +3,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { commonStretches, expectationsOf, sumExpectation, type Stretch } from '../core/curves.ts'
 import {
-  advance, decide, NETWORKS_MIN, newDetector, reviveState, rule, runningExpectation,
+  advance, beginHour, decide, expectPerHour, NETWORKS_MIN, newDetector, reviveState, rule, runningExpectation,
   type Claim, type Decision, type DetectorState, type HourExpectation, type OutageFigures, type SeenWindow, type Transition
 } from '../core/detector.ts'
 import { floorTo, HOUR_MS, MINUTE_MS } from '../core/time.ts'
@@ -14,7 +14,7 @@ import {
   findJudgedUntil, insertWithheld, lockJudging, moveJudgedUntil, pruneCheckpoints, readCheckpoints, readWithheld, requestRejudge, upsertCheckpoints,
   type Checkpoint, type Withheld
 } from '../db/detector.ts'
-import { insertOutageEvents, outageId, readOpenOutages, upsertOutage } from '../db/outages.ts'
+import { insertOutageEvents, outageId, readOpenOutages, readScopeNames, upsertOutage } from '../db/outages.ts'
 import { announce, newsOf, type Change } from '../db/outbox.ts'
 import { countNetworks } from '../db/reports.ts'
 import { readRulings, type StoredRuling } from '../db/rulings.ts'
@@ -25,6 +25,8 @@ import { readDivided, readSeenMinutes, readWithin } from '../db/windows.ts'
 
 /** Minutes judged in one transaction, when there is more than one to catch up with. */
 const CHUNK_MINUTES_MAX = 60
+/** Services judged in one turn of the event loop, some ms: reports that come in do not wait for all of them. */
+const TURN_SERVICES = 50
 
 /** What the job holds in memory between minutes; all of it can be read again from the tables. */
 export interface Judging {
@@ -41,7 +43,7 @@ type Heard = Map<string, number>
 
 /**
  * Reads where judging stands: the newest checkpoints, and folds into them what was judged since. What is expected in the
- * running hour is written again: whoever judged last may have been cut off before that.
+ * running hour and in one that begins is written again: whoever judged last may have been cut off before that.
  */
 export async function loadJudging (db: Db): Promise<Judging> {
   const judgedUntil = await findJudgedUntil(db)
@@ -77,8 +79,8 @@ export async function loadJudging (db: Db): Promise<Judging> {
     from = to
   }
   await upsertBaselines(db, [...states].flatMap(([serviceId, state]) => {
-    const expectation = runningExpectation(state)
-    return expectation === null ? [] : [{ serviceId, expectation }]
+    const expectations = [runningExpectation(state), beginHour(state)]
+    return expectations.flatMap(expectation => expectation === null ? [] : [{ serviceId, expectation }])
   }))
   const openOutages = new Map((await readOpenOutages(db)).map(({ serviceId, id }) => [serviceId, id]))
   return { judgedUntil, states, outdated, openOutages, heard: new Map() }
@@ -137,6 +139,7 @@ export interface Judged { found: Found[], expectations: { serviceId: number, exp
 /** What one chunk of judging has to write, all in one transaction. */
 interface Findings extends Omit<Judged, 'found'> {
   found: Map<number, Found[]>
+  /** Of services that are new, or of which something else is expected now: where that is read from. */
   checkpoints: Checkpoint[]
   /** How many words were obeyed: one more, and this was judged without it. */
   rulings: number
@@ -155,7 +158,10 @@ export async function detect (database: Database, judging: Judging, services: re
     const written = await transact(database, tx => writeFindings(tx, judging, findings, from, to))
     if (!written) return false
     judging.judgedUntil = to
-    if (!await transact(database, tx => writeExpectations(tx, findings, to))) return false
+    const untold = findings.expectations.filter(({ serviceId }) => !findings.found.has(serviceId))
+    if (!await transact(database, tx => writeRest(tx, untold, checkpointsDue(judging, from, to), to))) return false
+    const begun = await beginHours(judging)
+    if (!await transact(database, tx => writeRest(tx, begun, [], to))) return false
   }
   return true
 }
@@ -165,24 +171,21 @@ async function judgeChunk (db: Db, judging: Judging, services: readonly Service[
   for (const { id, expectedPerHour } of services) {
     const state = judging.states.get(id) ?? newDetector(expectedPerHour, 1)
     if (judging.outdated.has(id) || (judging.states.has(id) && state.expectedPerHour === expectedPerHour)) continue
-    // A service that is new, or of which something else is expected now: a checkpoint is where either is read from.
-    state.expectedPerHour = expectedPerHour
+    const expectation = expectPerHour(state, expectedPerHour)
+    if (expectation !== null) findings.expectations.push({ serviceId: id, expectation })
     judging.states.set(id, state)
     findings.checkpoints.push({ serviceId: id, judgedUntil: from, state: structuredClone(state) })
   }
   findings.rulings = await obey(db, judging, from, to)
   const chunk = await readChunk(db, from, to, services)
   for (let start = from; start < to; start += MINUTE_MS) {
-    // Reports that come in meanwhile do not wait for an hour's judging.
-    await setImmediate()
+    let count = 0
     for (const [serviceId, state] of judging.states) {
+      if (count++ % TURN_SERVICES === 0) await setImmediate()
       const found = findings.found.get(serviceId) ?? []
       await judgeWindow(db, serviceId, state, chunk.windowOf(serviceId, start), { ...findings, found }, judging.heard)
       if (found.length > 0) findings.found.set(serviceId, found)
     }
-  }
-  for (const [serviceId, state] of judging.states) {
-    if (checkpointIsDue(serviceId, from, to)) findings.checkpoints.push({ serviceId, judgedUntil: to, state })
   }
   return findings
 }
@@ -216,13 +219,13 @@ export async function judgeWindow (
   noteDecision(judged.found, decide(state, new Set(tooFew.map(([scope]) => scope))), networks)
 }
 
-/**
- * Every service is checkpointed once an hour, at a minute of its own, so that no minute has to write them all; and none in
- * the hour's first, which writes what is expected of all services.
- */
-function checkpointIsDue (serviceId: number, from: number, to: number): boolean {
-  const slot = (2 + serviceId % 59) * MINUTE_MS
-  return floorTo(to - slot, HOUR_MS) > floorTo(from - slot, HOUR_MS)
+/** Every service is checkpointed once an hour, at a minute of its own, so that no minute has to write them all. */
+function checkpointsDue ({ states }: Judging, from: number, to: number): Checkpoint[] {
+  const isDue = (serviceId: number) => {
+    const slot = serviceId % 60 * MINUTE_MS
+    return floorTo(to - slot, HOUR_MS) > floorTo(from - slot, HOUR_MS)
+  }
+  return [...states].flatMap(([serviceId, state]) => isDue(serviceId) ? [{ serviceId, judgedUntil: to, state }] : [])
 }
 
 /** Adds a window's decision to the outages found so far: to the last, unless it is a new one. */
@@ -266,31 +269,49 @@ async function writeFindings (tx: Db, judging: Judging, findings: Findings, from
   const changes: Change[] = []
   const onset = Math.min(to, ...[...findings.found.values()].flat().map(({ figures }) => figures.onsetAt))
   const watched = await readWatchedOf(tx, [...findings.found.keys()], onset, to)
+  const names = await readScopeNames(tx)
   for (const [serviceId, found] of findings.found) {
     for (const { figures, transitions, networks } of found) {
       const id = judging.openOutages.get(serviceId) ?? outageId(figures.detectedAt)
       await upsertOutage(tx, serviceId, id, figures, await readImpactWatched(tx, serviceId, figures, to, watched.get(serviceId)!), false)
-      await insertOutageEvents(tx, serviceId, id, transitions, networks)
+      await insertOutageEvents(tx, names, serviceId, id, transitions, networks)
       changes.push(...changesOf(serviceId, id, transitions))
       if (isClosed(figures.state)) judging.openOutages.delete(serviceId)
       else judging.openOutages.set(serviceId, id)
     }
   }
   await upsertCheckpoints(tx, findings.checkpoints)
-  await pruneCheckpoints(tx, findings.checkpoints.map(({ serviceId }) => serviceId), to)
   await announce(tx, changes)
   return true
 }
 
 /**
- * What is expected of the services without an outage: in the hour's first minute more to write than all else, so it
- * follows what is told. Cut off before it, `loadJudging` writes it. False when another has judged meanwhile.
+ * Begins the next hour of all services, if everything up to it is judged: to learn what the last ones brought and to
+ * predict takes several times as long as to judge a minute, and here nobody waits for it. What each then expects.
  */
-async function writeExpectations (tx: Db, { expectations, found }: Findings, judgedUntil: number): Promise<boolean> {
-  const rest = expectations.filter(({ serviceId }) => !found.has(serviceId))
-  if (rest.length === 0) return true
+async function beginHours ({ states }: Judging): Promise<Judged['expectations']> {
+  const expectations: Judged['expectations'] = []
+  let count = 0
+  for (const [serviceId, state] of states) {
+    const expectation = beginHour(state)
+    if (expectation === null) continue
+    expectations.push({ serviceId, expectation })
+    if (++count % TURN_SERVICES === 0) await setImmediate()
+  }
+  return expectations
+}
+
+/**
+ * What is expected of services without an outage, and checkpoints: more to write than all else, so it follows what is told.
+ * Cut off before it, `loadJudging` writes what is expected, and folds from older checkpoints. False when another has
+ * judged meanwhile.
+ */
+async function writeRest (tx: Db, expectations: Judged['expectations'], checkpoints: readonly Checkpoint[], judgedUntil: number): Promise<boolean> {
+  if (expectations.length + checkpoints.length === 0) return true
   if (await lockJudging(tx) !== judgedUntil) return false
-  await upsertBaselines(tx, rest)
+  await upsertBaselines(tx, expectations)
+  await upsertCheckpoints(tx, checkpoints)
+  await pruneCheckpoints(tx, checkpoints.map(({ serviceId }) => serviceId), judgedUntil)
   return true
 }
 

@@ -8,7 +8,7 @@ import { transact, type Database } from '../db/client.ts'
 import {
   deleteCheckpoints, deleteRejudge, findRejudge, lockJudging, readWithheld, upsertCheckpoints, type Checkpoint, type Rejudge
 } from '../db/detector.ts'
-import { insertOutageEvents, outageId, readRetrospective, upsertOutage, withdrawOutage } from '../db/outages.ts'
+import { insertOutageEvents, outageId, readRetrospective, readScopeNames, upsertOutage, withdrawOutage } from '../db/outages.ts'
 import { readRulings } from '../db/rulings.ts'
 import type { Service } from '../db/services.ts'
 import { groupRulings, groupWithheld, noteDecision, readChunk, readDeviceImpact, type Found, type Judged, type Judging } from './detect.ts'
@@ -99,11 +99,12 @@ async function finishRefold (database: Database, refold: Refold, judging: Judgin
     await deleteCheckpoints(tx, service.id)
     await upsertCheckpoints(tx, [{ serviceId: service.id, judgedUntil: judging.judgedUntil, state }])
     const known = await readRetrospective(tx, service.id, new Date(refold.from), new Date(liveSince))
+    const names = await readScopeNames(tx)
     for (const { figures, transitions } of past) {
       const same = known.find(outage => overlaps(outage, figures))
       const id = same?.id ?? outageId(figures.detectedAt)
       await upsertOutage(tx, service.id, id, figures, await readDeviceImpact(tx, service.id, figures, liveSince), true)
-      if (same === undefined) await insertOutageEvents(tx, service.id, id, transitions)
+      if (same === undefined) await insertOutageEvents(tx, names, service.id, id, transitions)
       else known.splice(known.indexOf(same), 1)
     }
     for (const outage of known) await withdrawOutage(tx, outage, new Date(judging.judgedUntil), 'detector', WITHDRAWN)

@@ -1,7 +1,7 @@
 // Judging a service again from a checkpoint on, after a moderator's work on its reports: what was said live is told anew.
 // Judging a whole history again is rejudge's.
 import { setImmediate } from 'node:timers/promises'
-import { reviveState, rule, type DetectorState, type OutageFigures, type Ruling } from '../core/detector.ts'
+import { expectPerHour, reviveState, rule, type DetectorState, type OutageFigures, type Ruling } from '../core/detector.ts'
 import { floorTo, HOUR_MS, MINUTE_MS } from '../core/time.ts'
 import { upsertBaselines } from '../db/baselines.ts'
 import { transact, type Database, type Db } from '../db/client.ts'
@@ -9,7 +9,7 @@ import {
   deleteRejudge, deleteWithheld, findJudgedUntil, insertWithheld, lockJudging, readCheckpointsFrom, readReruns, upsertCheckpoints,
   type Checkpoint, type Rejudge
 } from '../db/detector.ts'
-import { insertEvent, insertOutageEvents, outageId, readOutagesSince, stands, upsertOutage, withdrawOutage, type Outage } from '../db/outages.ts'
+import { insertEvent, insertOutageEvents, outageId, readOutagesSince, readScopeNames, stands, upsertOutage, withdrawOutage, type Outage } from '../db/outages.ts'
 import { announce, type Change } from '../db/outbox.ts'
 import { readRulings } from '../db/rulings.ts'
 import type { Service } from '../db/services.ts'
@@ -95,7 +95,7 @@ export async function foldAgain (db: Db, service: Service, again: Rerun, until: 
     await setImmediate()
     for (let start = from; start < to; start += MINUTE_MS) {
       // What is expected changes where a checkpoint was written of it.
-      state.expectedPerHour = moments.get(start) ?? state.expectedPerHour
+      expectPerHour(state, moments.get(start) ?? state.expectedPerHour)
       if (moments.has(start)) again.checkpoints.push({ serviceId, judgedUntil: start, state: structuredClone(state) })
       obey(start)
       await judgeWindow(db, serviceId, state, chunk.windowOf(serviceId, start), judged, heard)
@@ -137,6 +137,7 @@ export async function tellAgain (tx: Db, serviceId: number, { since, judged, che
     const withdrawn = await withdrawOutage(tx, row, at, 'moderator', WITHDRAWN)
     if (withdrawn) changes.push({ type: 'outage.dismissed', serviceId, outageId: row.id, at })
   }
+  const names = await readScopeNames(tx)
   let openOutage: string | undefined
   for (const { found: { figures, transitions, networks }, row } of pairs) {
     const id = row?.id ?? outageId(figures.detectedAt)
@@ -144,7 +145,7 @@ export async function tellAgain (tx: Db, serviceId: number, { since, judged, che
     if (row !== undefined && stands(row, figures)) continue
     await upsertOutage(tx, serviceId, id, figures, await readDeviceImpact(tx, serviceId, figures, judgedUntil), false)
     if (row === undefined) {
-      await insertOutageEvents(tx, serviceId, id, transitions, networks)
+      await insertOutageEvents(tx, names, serviceId, id, transitions, networks)
       changes.push(...changesOf(serviceId, id, transitions))
     } else {
       await insertEvent(tx, { serviceId, outageId: id, at, type: 'updated', state: figures.state, actor: 'moderator', text: UPDATED }, at)

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { advance, decide, keepLifecycle, newDetector, rule, type DetectorState, type SeenCell, type SeenWindow, type Transition } from '../../src/core/detector.ts'
+import { advance, beginHour, decide, expectPerHour, keepLifecycle, newDetector, rule, type DetectorState, type SeenCell, type SeenWindow, type Transition } from '../../src/core/detector.ts'
 import { HOUR_MS, MINUTE_MS } from '../../src/core/time.ts'
 import { scopeKey } from '../../src/core/vocabulary.ts'
 import { draw, grid, learn, minute, poisson, revive, START } from './streams.ts'
@@ -97,9 +97,60 @@ t.test('an hour\'s expectation is said at its first window and when a scope is b
 t.test('a new expectation counts from the next hour', async t => {
   const state = newDetector(2, 1)
   judge(state, [minute(0, [])])
-  state.expectedPerHour = 600
+  t.equal(expectPerHour(state, 600), null)
   t.equal(advance(state, minute(1, down(1))).expectation!.scopes['*|*']!.m[1], 1 / 30)
   t.ok(advance(state, minute(60, [])).expectation!.scopes['*|*']!.m[1] > 1)
+})
+
+t.test('an hour begun ahead of its first window makes no other states, whatever comes', async t => {
+  const next = chance(9)
+  const rumour = quiet(3 * 1440, 90, 4, next)
+  const failing = quiet(3 * 1440 + 90, 200, 0.5, next).map(window => ({ ...window, cells: window.cells.map(cell => ({ ...cell, down: cell.down + 4 })) }))
+  const gaps = Array.from({ length: 200 }, (_, i) => ({ ...minute(3 * 1440 + 290 + i, []), watched: i > 130 }))
+  const windows = [...quiet(0, 3 * 1440, 0.5, next), ...rumour, ...failing, ...gaps, ...quiet(3 * 1440 + 490, 130, 0.5, next)]
+  const [ahead, state] = [newDetector(60, 1), newDetector(60, 1)]
+  let transitions = 0
+  let begun = 0
+  for (const window of windows) {
+    const [hour, alone] = [beginHour(ahead), advance(state, window)]
+    const together = advance(ahead, window)
+    if (hour !== null) {
+      begun++
+      if (together.expectation === null) t.strictSame(hour, alone.expectation)
+    }
+    t.strictSame(together.claims, alone.claims)
+    t.equal(together.expectation === null && hour === null, alone.expectation === null)
+    const decision = decide(state, NONE)
+    if (JSON.stringify([ahead, decide(ahead, NONE)]) !== JSON.stringify([state, decision])) return t.fail(`they differ at ${new Date(window.start).toISOString()}`)
+    transitions += decision.transitions.length
+  }
+  t.equal(begun, Math.ceil(windows.length / 60) - 1, 'the first hour has nothing before it')
+  t.ok(transitions >= 2)
+})
+
+t.test('an hour is begun once, and only when the one before is over', async t => {
+  const state = newDetector(2, 1)
+  t.equal(beginHour(state), null)
+  judge(state, Array.from({ length: 59 }, (_, i) => minute(i, down(1))))
+  t.equal(beginHour(state), null)
+  judge(state, [minute(59, down(1))])
+  t.equal(beginHour(state)!.hour, START + HOUR_MS)
+  t.equal(beginHour(state), null)
+  const odd = newDetector(2, 15)
+  advance(odd, { start: START + 50 * MINUTE_MS, watched: true, cells: [] })
+  t.equal(beginHour(odd), null, 'its next window lies in the midst of an hour')
+})
+
+t.test('what is newly expected counts in an hour that was begun ahead', async t => {
+  const [ahead, state] = [newDetector(2, 1), newDetector(2, 1)]
+  for (const each of [ahead, state]) judge(each, Array.from({ length: 60 }, (_, i) => minute(i, down(1))))
+  beginHour(ahead)
+  const expected = expectPerHour(ahead, 600)
+  t.equal(expectPerHour(state, 600), null)
+  t.strictSame(advance(state, minute(60, [])).expectation, expected)
+  t.equal(advance(ahead, minute(60, [])).expectation, null)
+  t.strictSame(ahead, state)
+  t.ok(expected!.scopes['*|*']!.m[1] > 1)
 })
 
 t.test('windows may straddle the hours', async t => {

@@ -1,6 +1,6 @@
 import { pino } from 'pino'
 import t from 'tap'
-import { MINUTE_MS } from '../../src/core/time.ts'
+import { HOUR_MS, MINUTE_MS } from '../../src/core/time.ts'
 import { openDatabase, type Database } from '../../src/db/client.ts'
 import { readCatalog } from '../../src/db/services.ts'
 import { pauseAfter, startJobs } from '../../src/jobs/clock.ts'
@@ -60,6 +60,27 @@ t.test('what is expected of an hour is written though judging was cut off right 
   await app.database.query('delete from baselines where service_id > 1')
   await loadJudging(app.database)
   t.strictSame(await readAll(), written)
+})
+
+t.test('an hour\'s expectation is there when the hour before is judged, also when judging was cut off before that', async t => {
+  const app = await openTestApp(t, { now: START })
+  const services = [...(await readCatalog(app.database)).services.values()]
+  const judging = await loadJudging(app.database)
+  const read = () => app.database.query<{ service_id: number, at: number, scopes: string }>('select service_id, extract(epoch from hour)::float8 * 1000 as at, scopes::text from baselines order by hour, service_id')
+  const [hour, next] = [START.getTime(), START.getTime() + HOUR_MS]
+  await detect(app.database, judging, services, next - MINUTE_MS)
+  t.strictSame(new Set((await read()).map(({ at }) => at)), new Set([hour]))
+  await detect(app.database, judging, services, next)
+  const written = await read()
+  t.strictSame(written.map(({ at }) => at), [...services.map(() => hour), ...services.map(() => next)])
+  await app.database.query('delete from baselines')
+  const loaded = await loadJudging(app.database)
+  t.strictSame(await read(), written)
+  t.strictSame(loaded.states, judging.states)
+  await app.database.query('update services set expected_per_hour = 600 where id = 1')
+  await detect(app.database, judging, [...(await readCatalog(app.database)).services.values()], next + MINUTE_MS)
+  const changed = await read()
+  t.strictSame(changed.filter((row, i) => row.scopes !== written[i]!.scopes).map(({ service_id: id, at }) => [id, at]), [[1, next]])
 })
 
 t.test('a job that fails is told and does not end the others', async t => {
