@@ -67,7 +67,7 @@ export async function upsertCheckpoints (db: Db, checkpoints: readonly Checkpoin
 export async function pruneCheckpoints (db: Db, serviceIds: readonly number[], judgedUntil: number): Promise<void> {
   if (serviceIds.length === 0) return
   await db.query(`delete from detector_states where service_id = any($3) and judged_until < $1
-      and (judged_until < $2 or judged_until >= date_bin('1 day', judged_until, '1970-01-01T00:00:00Z') + interval '1 hour')`,
+      and (judged_until < $2 or date_bin('1 hour', judged_until, '1970-01-01T00:00:00Z') <> date_bin('1 day', judged_until, '1970-01-01T00:00:00Z'))`,
   [new Date(judgedUntil - 3 * HOUR_MS).toISOString(), new Date(judgedUntil - 2 * DAY_MS).toISOString(), serviceIds])
 }
 

@@ -62,7 +62,7 @@ const RECOUNT = `insert into windows (service_id, minute, region, device_class, 
     where disposition = ${COUNTED} and interval_at >= $3 and interval_at <= $2 and minute between $1 and $2
     group by 1, 2, 3, 4, 5, 6
     union all
-    select service_id, minute, region, device_class, ${WORKING}, false, 0 from windows
+    select service_id, minute, region, device_class, ${WORKING}::smallint, false, 0::bigint from windows
       join (select distinct service_id, minute from stale_minutes where minute between $1 and $2) s using (service_id, minute)
     where minute between $1 and $2
   ) x
@@ -83,19 +83,20 @@ export function widen (table: string, start: string, wider: string, widerStart: 
 
 /** Takes away the copies that hold stale minutes of a span, the first of which is `from` (ms), and makes them anew. */
 async function renewCopies (tx: Db, marks: Marks, from: number, span: readonly string[]): Promise<void> {
-  for (const { table, start, wider, width, widthMs, until } of COPIES) {
-    const values = [...span, new Date(floorTo(from, widthMs)).toISOString(), instantOf(marks[until]), instantOf(marks.minutes_from)]
+  for (const { table, start, wider, width, hours, until } of COPIES) {
+    const values = [...span, new Date(floorTo(from, hours * HOUR_MS)).toISOString(), instantOf(marks[until]), instantOf(marks.minutes_from)]
     const touched = `(select distinct service_id as touched, date_bin('1 ${width}', minute, '1970-01-01T00:00:00Z') as since from stale_minutes
       where minute between $1 and $2 and minute < $4 and minute >= $5) s`
     await tx.query(`delete from ${wider} using ${touched} where service_id = touched and ${width} = since and ${width} between $3 and $2`, values)
-    await tx.query(widen(table, start, wider, width, '$3::timestamptz, $2::timestamptz + interval \'1 day\'',
-      `join ${touched} on touched = service_id and ${start} >= since and ${start} < since + interval '1 ${width}'`), values)
+    await tx.query(widen(table, start, wider, width, '$3::timestamptz, $2::timestamptz + interval \'24 hours\'',
+      `join ${touched} on touched = service_id and ${start} >= since and ${start} < since + interval '${hours} hours'`), values)
   }
 }
 
+// Intervals are of hours: a day has 23 or 25 of them where the database's own clocks are put forward or back.
 const COPIES = [
-  { table: 'windows', start: 'minute', wider: 'windows_1h', width: 'hour', widthMs: HOUR_MS, until: 'hours_until' as const },
-  { table: 'windows_1h', start: 'hour', wider: 'windows_1d', width: 'day', widthMs: DAY_MS, until: 'days_until' as const }
+  { table: 'windows', start: 'minute', wider: 'windows_1h', width: 'hour', hours: 1, until: 'hours_until' as const },
+  { table: 'windows_1h', start: 'hour', wider: 'windows_1d', width: 'day', hours: 24, until: 'days_until' as const }
 ]
 
 /** How far copying and deleting have come, ms; -Infinity: not begun. */
@@ -179,7 +180,7 @@ function storedAs (widthMs: number): string {
 function storedFine (more: (start: string, width: string) => string = () => ''): string {
   return [storedIn('windows', 'minute', 'minutes_from', null, more('minute', '1 minute')),
     storedIn('windows_1h', 'hour', 'hours_from', 'minutes_from', more('hour', '1 hour')),
-    storedIn('windows_1d', 'day', null, 'hours_from', more('day', '1 day'))].join(' union all ')
+    storedIn('windows_1d', 'day', null, 'hours_from', more('day', '24 hours'))].join(' union all ')
 }
 
 function scopeValues ({ region, deviceClass }: Scope): string[] {

@@ -31,6 +31,8 @@ t.test('whatever is unique or refers to a table lies on one node', async t => {
     from pg_index i join pg_class c on c.oid = i.indrelid where ${OURS} and i.indisunique and c.relname = any($1)`, [PLACES.distributed])
   t.ok(keys.length >= 14, 'there are keys to look at')
   t.strictSame(keys.filter(({ columns }) => !columns.includes('service_id')), [], 'service_id is in all of them')
+  t.strictSame(await ask(`select c.relname from pg_class c where ${OURS} and c.relname = any($1) and c.relreplident <> 'f'
+    and not exists (select from pg_index i where i.indrelid = c.oid and i.indisprimary)`, [PLACES.distributed]), [], 'and each can be moved while it is written')
 
   const references = await ask<{ from: string, to: string, columns: string[] }>(`select c.relname as from, p.relname as to,
       array(select attname::text from pg_attribute a where a.attrelid = c.oid and a.attnum = any(k.conkey)) as columns

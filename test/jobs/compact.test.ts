@@ -221,6 +221,29 @@ t.test('property: what comes late, and what a moderator changes, is in every gra
   t.strictSame(copied, { hours_until: new Date(floorTo(JUDGED, HOUR_MS) - HOUR_MS), days_until: new Date(floorTo(JUDGED, DAY_MS) - DAY_MS) })
 })
 
+t.test('a day has 24 hours also where the database\'s clocks are put back or forward in it', async t => {
+  for (const changed of [Date.parse('2026-11-01T00:00:00Z'), Date.parse('2026-03-08T00:00:00Z')]) {
+    const { service } = await createDatabase(t)
+    const database = openDatabase({ ...service, options: '-c TimeZone=America/New_York' }, { onError: () => {}, answerTimeoutMs: 0 })
+    t.teardown(() => database.close())
+    await database.query('select ensure_days($1, $2, $3)', ['reports', iso(changed - DAY_MS).slice(0, 10), iso(changed + DAY_MS).slice(0, 10)])
+    let count = 0
+    const say = (hour: number) => {
+      const minute = changed + hour * HOUR_MS
+      const id = `018f0000-0000-8000-8000-${String(count++).padStart(12, '0')}`
+      const where = { region: 'CA', deviceClass: 'mac', symptom: null, impact: null, network: null, comment: null }
+      return insertReports(database, [{ ...where, serviceId: 1, intervalAt: minute, id, minute, verdict: 2, disposition: 0, reason: null, history: true }], 1, new Date(changed))
+    }
+    for (const hour of [-24, -1, 0, 12, 23, 24, 47]) await say(hour)
+    await rollup(database)
+    while (await compact(database, changed + 5 * DAY_MS));
+    await say(12)
+    await rollup(database)
+    const days = await readTallies(database, 1, { region: '*', deviceClass: '*' }, changed - DAY_MS, changed + 2 * DAY_MS, DAY_MS)
+    t.strictSame(days.map(({ start, down }) => [start.getTime(), down]), [[changed - DAY_MS, 2], [changed, 4], [changed + DAY_MS, 2]], iso(changed))
+  }
+})
+
 t.test('gaps stay gaps, to the minute', async t => {
   const database = await open(t)
   await fc.assert(fc.asyncProperty(fc.array(fc.tuple(near(MINUTES_BEFORE), fc.integer({ min: 0, max: 600 })), { maxLength: 12 }), fc.array(fc.tuple(near(MINUTES_BEFORE), near(MINUTES_BEFORE)), { maxLength: 5 }), async (marks, ranges) => {
