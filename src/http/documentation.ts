@@ -51,6 +51,9 @@ function dropUnused (document: Described): Described {
   return document
 }
 
+/** What every change of a thing carries; `checkMatch` asks for it. */
+const ChangeHeaders = z.object({ 'if-match': z.string().describe('The ETag that reading it gave; `*`: whatever it is now') })
+
 /** Collects the calls that are registered after it, from the schemas that check their requests. */
 export const describeCalls = fastifyPlugin(async (app: FastifyInstance) => {
   const transform = createJsonSchemaTransform({ zodToJsonConfig })
@@ -74,7 +77,8 @@ export const describeCalls = fastifyPlugin(async (app: FastifyInstance) => {
         const content = { [first]: { schema: response['200'] ?? z.string() }, ...Object.fromEntries(others.map(type => [type, { schema: z.string() }])) }
         response['200'] = { description: 'As Accept asks for it', content }
       }
-      return transform(schema === undefined ? document : { ...document, schema: { ...schema, response } })
+      const headers = route.method === 'PATCH' ? { headers: ChangeHeaders } : {}
+      return transform(schema === undefined ? document : { ...document, schema: { ...schema, ...headers, response } })
     },
     transformObject: document => dropUnused(describeAll(document) as Described)
   })
