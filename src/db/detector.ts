@@ -3,10 +3,22 @@ import type { DetectorState } from '../core/detector.ts'
 import { DAY_MS, HOUR_MS } from '../core/time.ts'
 import type { Db } from './client.ts'
 
+/** Where judging stands: everything before `judgedUntil` (ms) is judged, and so often some of that has been judged again. */
+export interface JudgedMark { judgedUntil: number, generation: number }
+
+/** Where judging stands; undefined before the first start. */
+export async function findJudgedMark (db: Db): Promise<JudgedMark | undefined> {
+  const [row] = await db.query<MarkRow>(READ_MARK)
+  return row === undefined ? undefined : markOf(row)
+}
+
+interface MarkRow { judged_until: Date, generation: number }
+const READ_MARK = 'select judged_until, generation from judging'
+const markOf = ({ judged_until: judgedUntil, generation }: MarkRow): JudgedMark => ({ judgedUntil: judgedUntil.getTime(), generation })
+
 /** Up to where (ms, exclusive) everything is judged; undefined before the first start. */
 export async function findJudgedUntil (db: Db): Promise<number | undefined> {
-  const [row] = await db.query<{ judged_until: Date }>('select judged_until from judging')
-  return row?.judged_until.getTime()
+  return (await findJudgedMark(db))?.judgedUntil
 }
 
 /** The first start: judging begins at `at` (ms). Later starts change nothing. */
@@ -14,17 +26,28 @@ export async function beginJudging (db: Db, at: number): Promise<void> {
   await db.query('insert into judging (judged_until) values ($1) on conflict do nothing', [new Date(at).toISOString()])
 }
 
-/** Moves the mark from where the caller saw it; false when another has moved it since, and nothing was changed. */
-export async function moveJudgedUntil (db: Db, from: number, to: number): Promise<boolean> {
-  const rows = await db.query('update judging set judged_until = $2 where judged_until = $1 returning one',
-    [new Date(from).toISOString(), new Date(to).toISOString()])
+/** Moves the mark from where the caller saw it; false when another has judged since, or judged again, and nothing was changed. */
+export async function moveJudgedUntil (db: Db, { judgedUntil, generation }: JudgedMark, to: number): Promise<boolean> {
+  const rows = await db.query('update judging set judged_until = $3 where judged_until = $1 and generation = $2 returning one',
+    [new Date(judgedUntil).toISOString(), generation, new Date(to).toISOString()])
   return rows.length === 1
 }
 
-/** Up to where everything is judged; until the transaction ends nobody moves that, nor dates a moderator's word by it. */
-export async function lockJudging (tx: Db): Promise<number> {
-  const [row] = await tx.query<{ judged_until: Date }>('select judged_until from judging for update')
-  return row!.judged_until.getTime()
+/** Where judging stands; until the transaction ends nobody moves that, nor dates a moderator's word by it. */
+export async function lockJudging (tx: Db): Promise<JudgedMark> {
+  const [row] = await tx.query<MarkRow>(`${READ_MARK} for update`)
+  return markOf(row!)
+}
+
+/** The same for whoever judges, whose memory is of `mark`. @throws Error when another has judged since, or judged again */
+export async function holdJudging (tx: Db, { judgedUntil, generation }: JudgedMark): Promise<void> {
+  const held = await lockJudging(tx)
+  if (held.judgedUntil !== judgedUntil || held.generation !== generation) throw new Error('Another instance has judged meanwhile.')
+}
+
+/** Says, under the lock, that some of what was judged is judged again: whoever does not know of it judges no further. */
+export async function raiseGeneration (tx: Db): Promise<void> {
+  await tx.query('update judging set generation = generation + 1')
 }
 
 /** A service's detector as it stood when everything before `judgedUntil` (ms) was judged. */

@@ -16,7 +16,7 @@ export interface StoredRuling extends Ruling { serviceId: number, outageId: stri
 export async function insertRuling (
   tx: Db, ruling: { serviceId: number, outageId: string, type: RulingType, scope: Scope | null, onsetAt: number | null }
 ): Promise<number> {
-  const minute = new Date(await lockJudging(tx))
+  const minute = new Date((await lockJudging(tx)).judgedUntil)
   await tx.query(`insert into rulings (service_id, minute, id, outage_id, type, region, device_class, onset_at)
     values ($1, $2, $3, $4, $5, $6, $7, $8)`,
   [ruling.serviceId, minute.toISOString(), uuid7(), ruling.outageId, ruling.type, ruling.scope?.region ?? null, ruling.scope?.deviceClass ?? null,

@@ -114,7 +114,8 @@ export const rejudge = pgTable('rejudge', {
 
 export const judging = pgTable('judging', {
   one: boolean('one').primaryKey(),
-  judgedUntil: instant('judged_until').notNull()
+  judgedUntil: instant('judged_until').notNull(),
+  generation: integer('generation').notNull()
 })
 
 /** Whom an outage hits: down + degraded/2 since its onset, and how much of it was to be expected. */

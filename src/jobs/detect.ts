@@ -11,8 +11,8 @@ import { ALL, scopeKey, type OutageState } from '../core/vocabulary.ts'
 import { readBaselines, upsertBaselines } from '../db/baselines.ts'
 import { transact, type Database, type Db } from '../db/client.ts'
 import {
-  findJudgedUntil, insertWithheld, lockJudging, moveJudgedUntil, pruneCheckpoints, readCheckpoints, readWithheld, requestRejudge, upsertCheckpoints,
-  type Checkpoint, type Withheld
+  findJudgedMark, holdJudging, insertWithheld, moveJudgedUntil, pruneCheckpoints, readCheckpoints, readWithheld, requestRejudge, upsertCheckpoints,
+  type Checkpoint, type JudgedMark, type Withheld
 } from '../db/detector.ts'
 import { insertOutageEvents, outageId, readOpenOutages, readScopeNames, upsertOutage } from '../db/outages.ts'
 import { announce, newsOf, type Change } from '../db/outbox.ts'
@@ -25,12 +25,11 @@ import { readDivided, readSeenMinutes, readWithin } from '../db/windows.ts'
 
 /** Minutes judged in one transaction, when there is more than one to catch up with. */
 const CHUNK_MINUTES_MAX = 60
-/** Services judged in one turn of the event loop, some ms: reports that come in do not wait for all of them. */
-const TURN_SERVICES = 50
+/** The event loop is held for no longer than this and a service, ms: reports that come in do not wait for all of them. */
+const TURN_MS = 5
 
 /** What the job holds in memory between minutes; all of it can be read again from the tables. */
-export interface Judging {
-  judgedUntil: number
+export interface Judging extends JudgedMark {
   states: Map<number, DetectorState>
   /** Services whose checkpoint an earlier version wrote: they rest until they are judged again from their history on. */
   outdated: Map<number, Checkpoint>
@@ -46,8 +45,9 @@ type Heard = Map<string, number>
  * running hour and in one that begins is written again: whoever judged last may have been cut off before that.
  */
 export async function loadJudging (db: Db): Promise<Judging> {
-  const judgedUntil = await findJudgedUntil(db)
-  if (judgedUntil === undefined) throw new Error('Judging has not begun: the service marks its beginning when it starts.')
+  const mark = await findJudgedMark(db)
+  if (mark === undefined) throw new Error('Judging has not begun: the service marks its beginning when it starts.')
+  const { judgedUntil } = mark
   const services = [...(await readCatalog(db)).services.values()]
   const states = new Map<number, DetectorState>()
   const since = new Map<number, number>()
@@ -83,7 +83,7 @@ export async function loadJudging (db: Db): Promise<Judging> {
     return expectations.flatMap(expectation => expectation === null ? [] : [{ serviceId, expectation }])
   }))
   const openOutages = new Map((await readOpenOutages(db)).map(({ serviceId, id }) => [serviceId, id]))
-  return { judgedUntil, states, outdated, openOutages, heard: new Map() }
+  return { ...mark, states, outdated, openOutages, heard: new Map() }
 }
 
 const NONE: ReadonlySet<string> = new Set()
@@ -155,15 +155,23 @@ export async function detect (database: Database, judging: Judging, services: re
     const from = judging.judgedUntil
     const to = Math.min(until, floorTo(from, HOUR_MS) + HOUR_MS, from + CHUNK_MINUTES_MAX * MINUTE_MS)
     const findings = await judgeChunk(database, judging, services, from, to)
-    const written = await transact(database, tx => writeFindings(tx, judging, findings, from, to))
+    const written = await transact(database, tx => writeFindings(tx, judging, findings, to))
     if (!written) return false
     judging.judgedUntil = to
-    const untold = findings.expectations.filter(({ serviceId }) => !findings.found.has(serviceId))
-    if (!await transact(database, tx => writeRest(tx, untold, checkpointsDue(judging, from, to), to))) return false
-    const begun = await beginHours(judging)
-    if (!await transact(database, tx => writeRest(tx, begun, [], to))) return false
+    await writeRest(database, judging, findings.expectations.filter(({ serviceId }) => !findings.found.has(serviceId)), checkpointsDue(judging, from, to))
+    await writeRest(database, judging, await beginHours(judging), [])
   }
   return true
+}
+
+/** For work that is done piece by piece: lets others have the event loop, once it was held long enough. */
+function openTurns (): () => Promise<void> {
+  let since = performance.now()
+  return async () => {
+    if (performance.now() - since < TURN_MS) return
+    await setImmediate()
+    since = performance.now()
+  }
 }
 
 async function judgeChunk (db: Db, judging: Judging, services: readonly Service[], from: number, to: number): Promise<Findings> {
@@ -178,10 +186,10 @@ async function judgeChunk (db: Db, judging: Judging, services: readonly Service[
   }
   findings.rulings = await obey(db, judging, from, to)
   const chunk = await readChunk(db, from, to, services)
+  const giveWay = openTurns()
   for (let start = from; start < to; start += MINUTE_MS) {
-    let count = 0
     for (const [serviceId, state] of judging.states) {
-      if (count++ % TURN_SERVICES === 0) await setImmediate()
+      await giveWay()
       const found = findings.found.get(serviceId) ?? []
       await judgeWindow(db, serviceId, state, chunk.windowOf(serviceId, start), { ...findings, found }, judging.heard)
       if (found.length > 0) findings.found.set(serviceId, found)
@@ -259,8 +267,9 @@ async function askNetworks (db: Db, serviceId: number, state: DetectorState, cla
   return networks
 }
 
-async function writeFindings (tx: Db, judging: Judging, findings: Findings, from: number, to: number): Promise<boolean> {
-  if (!await moveJudgedUntil(tx, from, to)) return false
+async function writeFindings (tx: Db, judging: Judging, findings: Findings, to: number): Promise<boolean> {
+  const from = judging.judgedUntil
+  if (!await moveJudgedUntil(tx, judging, to)) return false
   // A word takes the lock that the line above waits for: whatever was said is seen here.
   if ((await readRulings(tx, from, to - 1)).length !== findings.rulings) return false
   if (findings.withheld.length > 0) await insertWithheld(tx, findings.withheld)
@@ -291,28 +300,28 @@ async function writeFindings (tx: Db, judging: Judging, findings: Findings, from
  */
 async function beginHours ({ states }: Judging): Promise<Judged['expectations']> {
   const expectations: Judged['expectations'] = []
-  let count = 0
+  const giveWay = openTurns()
   for (const [serviceId, state] of states) {
+    await giveWay()
     const expectation = beginHour(state)
-    if (expectation === null) continue
-    expectations.push({ serviceId, expectation })
-    if (++count % TURN_SERVICES === 0) await setImmediate()
+    if (expectation !== null) expectations.push({ serviceId, expectation })
   }
   return expectations
 }
 
 /**
  * What is expected of services without an outage, and checkpoints: more to write than all else, so it follows what is told.
- * Cut off before it, `loadJudging` writes what is expected, and folds from older checkpoints. False when another has
- * judged meanwhile.
+ * Cut off before it, `loadJudging` writes what is expected, and folds from older checkpoints. @throws Error when another
+ * has judged meanwhile
  */
-async function writeRest (tx: Db, expectations: Judged['expectations'], checkpoints: readonly Checkpoint[], judgedUntil: number): Promise<boolean> {
-  if (expectations.length + checkpoints.length === 0) return true
-  if (await lockJudging(tx) !== judgedUntil) return false
-  await upsertBaselines(tx, expectations)
-  await upsertCheckpoints(tx, checkpoints)
-  await pruneCheckpoints(tx, checkpoints.map(({ serviceId }) => serviceId), judgedUntil)
-  return true
+async function writeRest (database: Database, judging: Judging, expectations: Judged['expectations'], checkpoints: readonly Checkpoint[]): Promise<void> {
+  if (expectations.length + checkpoints.length === 0) return
+  await transact(database, async tx => {
+    await holdJudging(tx, judging)
+    await upsertBaselines(tx, expectations)
+    await upsertCheckpoints(tx, checkpoints)
+    await pruneCheckpoints(tx, checkpoints.map(({ serviceId }) => serviceId), judging.judgedUntil)
+  })
 }
 
 /** What listeners are told of the detector's steps. */

@@ -6,7 +6,7 @@ import { DAY_MS, floorTo, HOUR_MS, MINUTE_MS } from '../core/time.ts'
 import { upsertBaselines } from '../db/baselines.ts'
 import { transact, type Database } from '../db/client.ts'
 import {
-  deleteCheckpoints, deleteRejudge, findRejudge, lockJudging, readWithheld, upsertCheckpoints, type Checkpoint, type Rejudge
+  deleteCheckpoints, deleteRejudge, findRejudge, holdJudging, raiseGeneration, readWithheld, upsertCheckpoints, type Checkpoint, type Rejudge
 } from '../db/detector.ts'
 import { insertOutageEvents, outageId, readRetrospective, readScopeNames, upsertOutage, withdrawOutage } from '../db/outages.ts'
 import { readRulings } from '../db/rulings.ts'
@@ -92,7 +92,8 @@ async function finishRefold (database: Database, refold: Refold, judging: Judgin
   const liveSince = service.liveSince?.getTime() ?? judging.judgedUntil
   const past = refold.found.filter(({ figures }) => (figures.resolvedAt ?? figures.dismissedAt ?? Infinity) <= liveSince)
   const openOutage = await transact(database, async tx => {
-    if (await lockJudging(tx) !== judging.judgedUntil) throw new Error('Another instance has judged meanwhile.')
+    await holdJudging(tx, judging)
+    await raiseGeneration(tx)
     // Asked again meanwhile: what was folded is true all the same, and the next request folds on.
     await deleteRejudge(tx, request)
     await upsertBaselines(tx, unsaid(expectations, liveSince, judging.judgedUntil))
@@ -110,6 +111,7 @@ async function finishRefold (database: Database, refold: Refold, judging: Judgin
     for (const outage of known) await withdrawOutage(tx, outage, new Date(judging.judgedUntil), 'detector', WITHDRAWN)
     return live === undefined ? judging.openOutages.get(service.id) : await tellAgain(tx, service.id, live, judging.judgedUntil)
   })
+  judging.generation++
   judging.states.set(service.id, state)
   judging.outdated.delete(service.id)
   if (openOutage === undefined) judging.openOutages.delete(service.id)

@@ -6,7 +6,7 @@ import { floorTo, HOUR_MS, MINUTE_MS } from '../core/time.ts'
 import { upsertBaselines } from '../db/baselines.ts'
 import { transact, type Database, type Db } from '../db/client.ts'
 import {
-  deleteRejudge, deleteWithheld, findJudgedUntil, insertWithheld, lockJudging, readCheckpointsFrom, readReruns, upsertCheckpoints,
+  deleteRejudge, deleteWithheld, findJudgedUntil, holdJudging, insertWithheld, raiseGeneration, readCheckpointsFrom, readReruns, upsertCheckpoints,
   type Checkpoint, type Rejudge
 } from '../db/detector.ts'
 import { insertEvent, insertOutageEvents, outageId, readOutagesSince, readScopeNames, stands, upsertOutage, withdrawOutage, type Outage } from '../db/outages.ts'
@@ -34,12 +34,15 @@ async function rerun (
   const { serviceId, fromMinute } = request
   const told = await transact(database, async tx => {
     // No word slips in between what is read and what is written.
-    if (await lockJudging(tx) !== judging.judgedUntil) throw new Error('Another instance has judged meanwhile.')
+    await holdJudging(tx, judging)
     await deleteRejudge(tx, request)
     const again = await judgeAgain(tx, service, fromMinute, judging.judgedUntil, rawFrom)
-    return again === undefined ? undefined : { again, openOutage: await tellAgain(tx, serviceId, again, judging.judgedUntil) }
+    if (again === undefined) return undefined
+    await raiseGeneration(tx)
+    return { again, openOutage: await tellAgain(tx, serviceId, again, judging.judgedUntil) }
   })
   if (told === undefined) return
+  judging.generation++
   judging.states.set(serviceId, told.again.state)
   if (told.openOutage === undefined) judging.openOutages.delete(serviceId)
   else judging.openOutages.set(serviceId, told.openOutage)

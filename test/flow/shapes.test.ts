@@ -37,8 +37,8 @@ function faultsOf (text: string): string[] {
     [/\binsert into\b.*\bunnest\b/.test(text), 'inserts from an array; many values are the form that is split'],
     [/\bfor (no key )?update\b/.test(text) && !/\bservice_id"? = \$/.test(text), 'holds a row without saying whose it is'],
     [/\bslug\b/.test(text), 'looks a slug up; pass the id'],
-    [/^(update|delete)\b/.test(text) && /\binterval '|\bnow\(\)/.test(text), 'reckons with what goes by the session\'s time zone, or by its clock'],
-    [/\binterval '1 day'/.test(text.replace(/\bdate_bin\('1 day'/g, '')), 'counts days of the session\'s time zone'],
+    [/\b(update \w+ set|delete from)\b/.test(text) && /\binterval '|\bmake_interval\(|\bnow\(\)/.test(text), 'changes by what goes by the session\'s time zone, or by its clock'],
+    [/\binterval '\d+ days?'/.test(text), 'counts days of the session\'s time zone'],
     [/\$\d+(::\w+)? is null or /.test(text), 'says by a parameter whether it asks one service or all']
   ]
   return faults.filter(([broken]) => broken).map(([, fault]) => fault)
@@ -49,7 +49,9 @@ t.test('what does not distribute is told from what does', async t => {
     'select 1 from reports where minute > $1', 'select * from outages where id = $1 for update', 'select a from windows, lateral (select 1) x',
     'select 1 from moderated_reports m join moderation_actions a on a.id = m.action_id', 'insert into stale_minutes select $1, unnest($2::timestamptz[])',
     'select 1 from rulings where ($3::integer is null or service_id = $3)', 'select 1 from windows join services s on s.slug = $1',
-    'select judged_until from judging where one in (select true from services)', "delete from windows where minute < hour + interval '1 hour'"
+    'select judged_until from judging where one in (select true from services)', "delete from windows where minute < hour + interval '1 hour'",
+    'update outages set confirmed_at = now() where service_id = $1', 'with d as (delete from windows where minute < hour - make_interval(hours => $1) returning 1) select from d',
+    "select 1 from windows where minute < $1::timestamptz + interval '1 day'"
   ]) t.equal(faultsOf(text).length, 1, text)
   t.strictSame(faultsOf('select 1 from windows where service_id = $1 and hour >= (select hours_until from compacted)'), [])
 })

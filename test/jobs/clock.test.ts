@@ -1,7 +1,8 @@
 import { pino } from 'pino'
 import t from 'tap'
 import { HOUR_MS, MINUTE_MS } from '../../src/core/time.ts'
-import { openDatabase, type Database } from '../../src/db/client.ts'
+import { openDatabase, transact, type Database } from '../../src/db/client.ts'
+import { raiseGeneration } from '../../src/db/detector.ts'
 import { readCatalog } from '../../src/db/services.ts'
 import { pauseAfter, startJobs } from '../../src/jobs/clock.ts'
 import { openDeliverer } from '../../src/jobs/deliver.ts'
@@ -81,6 +82,46 @@ t.test('an hour\'s expectation is there when the hour before is judged, also whe
   await detect(app.database, judging, [...(await readCatalog(app.database)).services.values()], next + MINUTE_MS)
   const changed = await read()
   t.strictSame(changed.filter((row, i) => row.scopes !== written[i]!.scopes).map(({ service_id: id, at }) => [id, at]), [[1, next]])
+  t.strictSame((await loadJudging(app.database)).states, judging.states, 'a restart right after an hour has turned expects the same')
+})
+
+t.test('a checkpoint that was not written, since judging was cut off before it, is folded from an older one', async t => {
+  const app = await openTestApp(t, { now: START })
+  await Promise.all(Array.from({ length: 20 }, (_, i) => app.report({ service: 'imessage', verdict: 'down' }, addressOf(i))))
+  app.now = new Date(START.getTime() + 2 * MINUTE_MS)
+  const services = [...(await readCatalog(app.database)).services.values()]
+  await rollup(app.database)
+  const judging = await loadJudging(app.database)
+  await detect(app.database, judging, services, START.getTime() + MINUTE_MS)
+  const written = await app.database.query<{ service_id: number }>('delete from detector_states where judged_until > $1 returning service_id', [START])
+  t.ok(written.some(({ service_id: id }) => id === 1), 'that of iMessage is of this minute')
+  const loaded = await loadJudging(app.database)
+  t.ok(loaded.states.get(1)!.outage !== null, 'there is something to lose')
+  t.strictSame(loaded.states, judging.states)
+})
+
+t.test('who has judged and does not know what was judged again meanwhile writes nothing more', async t => {
+  const app = await openTestApp(t, { now: START })
+  const services = [...(await readCatalog(app.database)).services.values()]
+  const [one, other] = [await loadJudging(app.database), await loadJudging(app.database)]
+  let transactions = 0
+  const late = {
+    ...app.database,
+    pool: new Proxy(app.database.pool, {
+      get: (pool, member) => member !== 'connect'
+        ? Reflect.get(pool, member)
+        : async () => {
+          // Another has taken the lead between what is told and what follows.
+          if (++transactions === 2) await transact(app.database, raiseGeneration)
+          return pool.connect()
+        }
+    })
+  }
+  await t.rejects(detect(late, one, services, START.getTime() + MINUTE_MS), /Another instance has judged/)
+  t.strictSame(await app.database.query('select from detector_states where judged_until > $1', [START]), [])
+  t.strictSame(await app.database.query('select from baselines'), [])
+  t.equal(await detect(app.database, other, services, START.getTime() + 2 * MINUTE_MS), false, 'nor does who judges further from before')
+  t.equal(await detect(app.database, await loadJudging(app.database), services, START.getTime() + 2 * MINUTE_MS), true)
 })
 
 t.test('a job that fails is told and does not end the others', async t => {
