@@ -68,7 +68,12 @@ export function trustProxies (cidrs: readonly string[]): (address: string, hop: 
   }
 }
 
-/** Where a request comes from, as its network or a proxy that is believed says; nothing once whoever asked has reset the connection. */
+/** Whether it is known who is at the other end: not of a connection that was reset before anybody looked. */
+export function isFromSomewhere ({ raw: { socket } }: FastifyRequest): boolean {
+  return socket.remoteAddress !== undefined
+}
+
+/** Where a request comes from, as its network or a proxy that is believed says; nothing if it does not come from somewhere. */
 export function addressOf (request: FastifyRequest): string {
   return withoutPort((request.ip as string | undefined) ?? '')
 }

@@ -10,7 +10,7 @@ import type { Catalog } from '../db/services.ts'
 import { checkReport, type Intake } from '../ingest/intake.ts'
 import type { Proofs } from '../ingest/proofs.ts'
 import type { Writer } from '../ingest/writer.ts'
-import { addressOf, checkToken } from './guards.ts'
+import { addressOf, checkToken, isFromSomewhere } from './guards.ts'
 import { at, At, Instant, sendText, Slug, type Routes } from './schemas.ts'
 import { Summary, type Summaries } from './services.ts'
 
@@ -96,6 +96,8 @@ export const reports: Routes<{
       checkReport(inputOf(request.body), catalog(), clock.now())
       await askProof(request, slug, proof)
     }
+    // Nobody hears the answer, and who says it again would be somebody else.
+    if (!isFromSomewhere(request)) throw new Fault('malformed', 'The connection ended before the report was taken.')
     const receivedAt = clock.now()
     const sender = { address: addressOf(request), userAgent: request.headers['user-agent'] }
     const admitted = intake(inputOf(request.body), sender)

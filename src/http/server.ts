@@ -128,6 +128,8 @@ export async function openHttp (options: HttpOptions): Promise<FastifyInstance> 
   }).withTypeProvider<ZodTypeProvider>()
   app.server.maxConnections = CONNECTIONS_MAX
   app.server.on('connect', (_request, socket) => refuseConnection(socket, new Fault('method-not-allowed', 'This is no proxy.'), ['Allow: GET, HEAD, POST']))
+  // Node asks for it when it is first read, and keeps it: whoever has left when a request is begun came from somewhere all the same.
+  app.server.on('connection', ({ remoteAddress: _ }) => {})
   takeTurns(app.server)
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))
 

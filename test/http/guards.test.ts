@@ -5,7 +5,7 @@ import { pino } from 'pino'
 import t from 'tap'
 import { trustProxies } from '../../src/http/guards.ts'
 import { serializeError } from '../../src/log.ts'
-import { openTestApp } from '../app.ts'
+import { addressOf, openTestApp } from '../app.ts'
 import { problem } from './contract.ts'
 
 const UNLIMITED = { max: 1_000_000, windowS: 60 }
@@ -164,6 +164,25 @@ t.test('a port that a proxy writes behind an address tells nobody apart and puts
   t.strictSame([await say('198.51.100.7:40001'), await say('198.51.100.7:40002'), await say('198.51.100.7')], ['201 counted', '200 duplicate', '200 duplicate'])
   t.strictSame([await say('198.51.101.7:40001'), await say('[2001:db8:77::1]:443'), await say('[2001:db8:77::1]:444')], ['201 counted', '201 counted', '200 duplicate'])
   t.strictSame([await say('198.51.100.7:40003'), await say('198.51.100.7:40004')], ['200 duplicate', '429 '], 'the limit goes by the address')
+})
+
+t.test('who leaves without waiting for the answer and says it again is one reporter', async t => {
+  const app = await openTestApp(t)
+  await app.http.listen({ port: 0, host: '127.0.0.1' })
+  const { port } = app.http.server.address() as AddressInfo
+  const payload = JSON.stringify({ ...report, observed_at: app.now.toISOString() })
+  const addresses = Array.from({ length: 60 }, (_, i) => addressOf(i))
+  for (const [i, address] of addresses.entries()) {
+    const socket = connect(port, '127.0.0.1')
+    socket.on('error', () => {})
+    await once(socket, 'connect')
+    await new Promise(resolve => socket.write(`POST /v1/reports HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nX-Forwarded-For: ${address}\r\nContent-Length: ${payload.length}\r\n\r\n${payload}`, resolve))
+    if (i % 2 === 0) socket.resetAndDestroy()
+    else socket.destroy()
+  }
+  const said = await Promise.all(addresses.map(address => app.report(JSON.parse(payload), address)))
+  t.ok(said.every(({ status }) => status < 300))
+  t.equal(said.length, (await app.database.query('select from reports')).length)
 })
 
 t.test('who resets the connection behind a request causes no fault of ours', async t => {
