@@ -187,8 +187,21 @@ export async function readRetrospective ({ orm }: Db, serviceId: number, from: D
     eq(outages.serviceId, serviceId), eq(outages.retrospective, true), gte(outages.detectedAt, from), lte(outages.onsetAt, to)))
 }
 
+/**
+ * How an entry of an outage's timeline is dated that says how it stands where judging stands (`judgedUntil`): so, but after
+ * what was said before, since the last entry is what holds. What a vendor said has dates of its own.
+ */
+export async function dateEntry (db: Db, { serviceId, id }: Pick<Outage, 'serviceId' | 'id'>, judgedUntil: Date): Promise<Date> {
+  const [row] = await db.query<{ last: Date | null }>(
+    "select max(at) as last from outage_events where service_id = $1 and outage_id = $2 and actor <> 'vendor'", [serviceId, id])
+  const last = row?.last ?? null
+  return last !== null && last >= judgedUntil ? new Date(last.getTime() + 1) : judgedUntil
+}
+
 /** Dismisses an outage that judging again no longer finds; its timeline keeps what was said, and says why. False: it is dismissed already. */
-export async function withdrawOutage ({ orm }: Db, { serviceId, id }: Outage, at: Date, actor: Actor, text: string): Promise<boolean> {
+export async function withdrawOutage (db: Db, { serviceId, id }: Outage, judgedUntil: Date, actor: Actor, text: string): Promise<boolean> {
+  const { orm } = db
+  const at = await dateEntry(db, { serviceId, id }, judgedUntil)
   const withdrawn = await orm.update(outages).set({ state: 'dismissed', dismissedAt: at, withdrawn: true })
     .where(and(eq(outages.serviceId, serviceId), eq(outages.id, id), sql`${outages.state} <> 'dismissed'`)).returning({ id: outages.id })
   if (withdrawn.length > 0) await insertEvent({ orm }, { serviceId, outageId: id, at, type: 'dismissed', state: 'dismissed', actor, text }, at)

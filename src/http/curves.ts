@@ -129,8 +129,8 @@ function knownUntil (judgedUntil: number | undefined, speed: number, now: Date):
 
 /** Each state from its entry to the next one's. */
 function timelineOf (events: readonly OutageEvent[]): Background['timeline'] {
-  // A vendor's word is dated when it was said, and changes nothing of what people report.
-  const own = events.filter(({ actor }) => actor !== 'vendor')
+  // A vendor's word is dated when it was said, and a note when it was made, after what is judged: neither changes how it stands.
+  const own = events.filter(({ actor, type, state }) => actor !== 'vendor' && type !== 'annotated' && !(type === 'merged' && state !== 'dismissed'))
   return own.map(({ at: from, state }, index) => ({ from: from.getTime(), to: own[index + 1]?.at.getTime() ?? Infinity, state }))
     .filter(({ state }) => state !== 'resolved' && state !== 'dismissed')
 }

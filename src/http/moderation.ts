@@ -8,12 +8,12 @@ import { DAY_MS, type Clock } from '../core/time.ts'
 import { MODERATION_ACTIONS } from '../core/vocabulary.ts'
 import { holdAudit, recordAudit } from '../db/audit.ts'
 import { LOCKS, retryConflicts, transactUnderLock, UNDONE, type Database, type Db } from '../db/client.ts'
-import { requestRejudge } from '../db/detector.ts'
+import { findJudgedUntil, requestRejudge } from '../db/detector.ts'
 import {
   changeReports, findAction, findLaterActions, findMeant, hasPreview, insertAction, keepOutages, keepPreview, minutesOf, planAction, readActions,
   restoreOutages, takeBack, type Meant, type Selection, type StoredAction
 } from '../db/moderation.ts'
-import { insertEvent, type Outage } from '../db/outages.ts'
+import { dateEntry, insertEvent, type Outage } from '../db/outages.ts'
 import { announce } from '../db/outbox.ts'
 import type { Catalog, Service } from '../db/services.ts'
 import { recountFrom, sumMinutes } from '../db/windows.ts'
@@ -202,8 +202,10 @@ export const moderation: Routes<{ db: Database, catalog: () => Catalog, clock: C
     const rows = await takeBack(tx, before, now)
     await recountFrom(tx, recountedSince(minutesOf(rows)))
     const restored = await restoreOutages(tx, before.keptOutages as string[])
-    for (const { serviceId, id: outageId, state } of restored) {
-      await insertEvent(tx, { serviceId, outageId, at: now, type: 'updated', state, actor: 'moderator', text: 'A moderator took back an earlier decision on reports; this stands as it did before.' }, now)
+    const judgedUntil = new Date(await findJudgedUntil(tx) ?? now)
+    for (const outage of restored) {
+      const { serviceId, id: outageId, state } = outage
+      await insertEvent(tx, { serviceId, outageId, at: await dateEntry(tx, outage, judgedUntil), type: 'updated', state, actor: 'moderator', text: 'A moderator took back an earlier decision on reports; this stands as it did before.' }, now)
     }
     for (const [serviceId, [first]] of minutesOf(rows)) await requestRejudge(tx, serviceId, now, first)
     const after = describeAction({ ...before, revertedAt: now })

@@ -1,12 +1,12 @@
 // Judging a service again, from its first imported minute or the oldest that is kept on, and keeping what that teaches:
 // after an import of history, and after an update that cannot read what was learnt before.
-import { advance, decide, keepLifecycle, newDetector, rule, type DetectorState } from '../core/detector.ts'
+import { advance, decide, keepLifecycle, newDetector, reviveState, rule, type DetectorState } from '../core/detector.ts'
 import { WINDOW_WIDTHS } from '../core/curves.ts'
 import { DAY_MS, floorTo, HOUR_MS, MINUTE_MS } from '../core/time.ts'
 import { upsertBaselines } from '../db/baselines.ts'
 import { transact, type Database } from '../db/client.ts'
 import {
-  deleteCheckpoints, deleteRejudge, findRejudge, holdJudging, raiseGeneration, readWithheld, upsertCheckpoints, type Checkpoint, type Rejudge
+  deleteCheckpoints, deleteRejudge, findRejudge, holdJudging, raiseGeneration, readCheckpointsFrom, readWithheld, upsertCheckpoints, type Checkpoint, type Rejudge
 } from '../db/detector.ts'
 import { insertOutageEvents, outageId, readRetrospective, readScopeNames, upsertOutage, withdrawOutage } from '../db/outages.ts'
 import { readRulings } from '../db/rulings.ts'
@@ -27,6 +27,8 @@ export interface Refold {
   from: number
   at: number
   found: Found[]
+  /** What was learnt by the moments at which the service is checkpointed: judging may begin there again. */
+  learnt: Checkpoint[]
   /** Of a service whose checkpoint could not be read: what its minutes since then, which nobody judged, have to tell. */
   live: Rerun | undefined
 }
@@ -40,7 +42,7 @@ export async function startRefold (
   const since = service?.historyFrom ?? service?.liveSince
   if (request === undefined || service === undefined || since == null) return undefined
   const at = Math.max(since.getTime(), floorTo(now.getTime() - WINDOW_WIDTHS['1m'].keptMs, HOUR_MS))
-  return { request, service, state: newDetector(service.expectedPerHour, 1), from: at, at, found: [], live: undefined }
+  return { request, service, state: newDetector(service.expectedPerHour, 1), from: at, at, found: [], learnt: [], live: undefined }
 }
 
 /**
@@ -67,8 +69,10 @@ async function foldDay (database: Database, refold: Refold, to: number): Promise
   const chunk = await readChunk(database, refold.at, to, [service], service.id)
   const withheld = groupWithheld(await readWithheld(database, refold.at, to, service.id))
   const rulings = groupRulings(await readRulings(database, refold.at, to - 1, service.id))
+  const moments = new Set((await readCheckpointsFrom(database, service.id, refold.at)).map(({ judgedUntil }) => judgedUntil))
   for (let start = refold.at; start < to; start += MINUTE_MS) {
     const key = `${service.id} ${start}`
+    if (moments.has(start)) refold.learnt.push({ serviceId: service.id, judgedUntil: start, state: structuredClone(state) })
     for (const ruling of rulings.get(key) ?? []) rule(state, ruling)
     const { expectation } = advance(state, chunk.windowOf(service.id, start))
     if (expectation !== null) expectations.push({ serviceId: service.id, expectation })
@@ -97,7 +101,12 @@ async function finishRefold (database: Database, refold: Refold, judging: Judgin
     // Asked again meanwhile: what was folded is true all the same, and the next request folds on.
     await deleteRejudge(tx, request)
     await upsertBaselines(tx, unsaid(expectations, liveSince, judging.judgedUntil))
+    const earlier = new Map((await readCheckpointsFrom(tx, service.id, refold.from)).map(checkpoint => [checkpoint.judgedUntil, reviveState(checkpoint.state).state]))
     await deleteCheckpoints(tx, service.id)
+    await upsertCheckpoints(tx, refold.learnt.flatMap(({ serviceId, judgedUntil, state }) => {
+      const said = earlier.get(judgedUntil)
+      return said === undefined ? [] : [{ serviceId, judgedUntil, state: keepLifecycle(state, said) }]
+    }))
     await upsertCheckpoints(tx, [{ serviceId: service.id, judgedUntil: judging.judgedUntil, state }])
     const known = await readRetrospective(tx, service.id, new Date(refold.from), new Date(liveSince))
     const names = await readScopeNames(tx)

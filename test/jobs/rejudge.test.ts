@@ -51,6 +51,30 @@ t.test('after an import of past weeks the baseline is warm at once', async t => 
   t.equal(points.length, 36)
 })
 
+t.test('an outage that is open while history comes is still its reports\': gone when they are taken out, back when they are put back', async t => {
+  const app = await openTestApp(t, { now: START })
+  const headers = { authorization: `Bearer ${await app.token(['moderate', 'import'])}` }
+  const state = async () => (await app.ask('/v1/outages')).body.items.map(({ state, retrospective }: any) => `${state} ${retrospective}`)
+  for (let minute = 0; minute < 70; minute++) {
+    if (minute > 60) await Promise.all(Array.from({ length: 12 }, (_, i) => app.report({ service: 'imessage', verdict: 'down', device_class: 'mac' }, addressOf(12 * minute + i))))
+    await app.passMinute()
+  }
+  t.strictSame(await state(), ['confirmed false'])
+  const old = [{ service: 'imessage', verdict: 'down', device_class: 'mac', observed_at: new Date(START.getTime() - DAY_MS).toISOString(), reporter: 'old' }]
+  await importHistory(app, old)
+  await settle(app)
+  const filter = { service: 'imessage', from: START.toISOString() }
+  const { status, body: action } = await app.ask('/v1/admin/moderation/actions', { method: 'POST', headers, payload: { action: 'exclude', filter, reason: 'a test' } })
+  t.equal(status, 201)
+  await app.jobs.tick()
+  t.strictSame(await state(), ['dismissed false'])
+  await importHistory(app, [{ ...old[0], reporter: 'older' }])
+  await settle(app)
+  t.equal((await app.ask(`/v1/admin/moderation/actions/${action.id}/revert`, { method: 'POST', headers, payload: { reason: 'a test' } })).status, 200)
+  await app.jobs.tick()
+  t.strictSame(await state(), ['confirmed false'])
+})
+
 t.test('an outage of the past is told as found in history, and once however often the past is imported', async t => {
   const app = await openTestApp(t, { now: START })
   const outageAt = START.getTime() - 3 * DAY_MS

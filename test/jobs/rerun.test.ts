@@ -96,6 +96,35 @@ t.test('judging again where nothing has changed changes nothing, with outages, g
   t.strictSame(await dump(app), before)
 })
 
+t.test('the timeline ends with how it stands, however often a moderator decides within a minute, and whatever is noted', async t => {
+  const app = await openApp(t)
+  const headers = { authorization: `Bearer ${await app.token(['moderate'])}` }
+  const act = async (path: string, payload: object) => {
+    const { status, body, text } = await app.ask(`/v1/admin/${path}`, { method: 'POST', headers, payload: { reason: 'a test', ...payload } })
+    t.ok(status < 300, text)
+    return body
+  }
+  await crowd(app, 5, 8)
+  const [outage] = await readOutages(app)
+  const timeline = async () => (await app.ask(`/v1/outages/${outage!.id}`)).body.timeline
+  const exclude = { action: 'exclude', filter: { service: 'imessage' } }
+  // The real clock is ahead of what is judged.
+  app.now = new Date(app.now.getTime() + 38_000)
+  await act(`outages/${outage!.id}/annotate`, {})
+  const { id } = await act('moderation/actions', exclude)
+  await app.jobs.tick()
+  await act(`moderation/actions/${id}/revert`, {})
+  t.match((await timeline()).at(-1), { type: 'updated', state: 'confirmed' })
+  await app.jobs.tick()
+  await act('moderation/actions', exclude)
+  await app.jobs.tick()
+  t.match((await timeline()).at(-1), { type: 'dismissed', state: 'dismissed' })
+  await act(`outages/${outage!.id}/annotate`, {})
+  await app.passQuietly(3)
+  const { body: { points } } = await app.ask('/v1/services/imessage/curve?window=1m')
+  t.not(points.at(-1).state, 'outage', 'nor does the curve show it')
+})
+
 t.test('a preview says what comes of it, and does nothing', async t => {
   const app = await openApp(t)
   await crowd(app, 4, 8)
