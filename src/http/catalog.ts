@@ -21,7 +21,7 @@ const DependsOn = z.array(Slug).max(DEPENDENCIES_MAX).describe('Services that it
 const ServiceMembers = {
   name: oneLine(NAME_MAX),
   group: oneLine(NAME_MAX).nullable(),
-  expected_per_hour: z.number().min(0.001).max(1_000_000).describe('`down` reports an hour on a usual day, until enough is learnt; a change counts from the next hour'),
+  expected_per_hour: z.number().min(0.001).max(1_000_000).describe('`down` reports an hour on a usual day, until enough is learnt; a change counts from the first hour of which nothing is judged yet'),
   proof_required: z.boolean().describe('The emergency switch: every report without a token needs a proof of work'),
   fallbacks: Fallbacks,
   depends_on: DependsOn
