@@ -188,14 +188,14 @@ export async function readRetrospective ({ orm }: Db, serviceId: number, from: D
 }
 
 /**
- * How an entry of an outage's timeline is dated that says how it stands where judging stands (`judgedUntil`): so, but after
- * what was said before, since the last entry is what holds. What a vendor said has dates of its own.
+ * How an entry of an outage's timeline is dated: by `at`, where judging stands or when it was said, but after what was said
+ * before, since the last entry is what holds. What a vendor said has dates of its own.
  */
-export async function dateEntry (db: Db, { serviceId, id }: Pick<Outage, 'serviceId' | 'id'>, judgedUntil: Date): Promise<Date> {
+export async function dateEntry (db: Db, { serviceId, id }: Pick<Outage, 'serviceId' | 'id'>, at: Date): Promise<Date> {
   const [row] = await db.query<{ last: Date | null }>(
     "select max(at) as last from outage_events where service_id = $1 and outage_id = $2 and actor <> 'vendor'", [serviceId, id])
   const last = row?.last ?? null
-  return last !== null && last >= judgedUntil ? new Date(last.getTime() + 1) : judgedUntil
+  return last !== null && last >= at ? new Date(last.getTime() + 1) : at
 }
 
 /** Dismisses an outage that judging again no longer finds; its timeline keeps what was said, and says why. False: it is dismissed already. */

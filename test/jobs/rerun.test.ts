@@ -123,6 +123,17 @@ t.test('the timeline ends with how it stands, however often a moderator decides 
   await app.passQuietly(3)
   const { body: { points } } = await app.ask('/v1/services/imessage/curve?window=1m')
   t.not(points.at(-1).state, 'outage', 'nor does the curve show it')
+
+  await crowd(app, 6, 30)
+  const again = (await readOutages(app)).at(-1)!
+  t.not(again.id, outage!.id)
+  const { id: second } = await act('moderation/actions', exclude)
+  await app.jobs.tick()
+  await act(`moderation/actions/${second}/revert`, {})
+  await app.jobs.tick()
+  await act(`outages/${again.id}/dismiss`, {})
+  const { body: { timeline: told } } = await app.ask(`/v1/outages/${again.id}`)
+  t.match(told.slice(-3), [{ state: 'dismissed' }, { type: 'updated' }, { type: 'dismissed', actor: 'moderator' }])
 })
 
 t.test('a preview says what comes of it, and does nothing', async t => {
