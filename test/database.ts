@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import pg from 'pg'
 import t, { type Test } from 'tap'
 import { dayOf } from '../src/core/time.ts'
-import { canConnect, openDatabase } from '../src/db/client.ts'
+import { canConnect, openDatabase, type Database } from '../src/db/client.ts'
 import { migrate } from '../src/db/migrate.ts'
 import { admitService, ensureRole } from '../src/db/roles.ts'
 import { startEmbedded } from '../src/embedded/postgres.ts'
@@ -50,6 +50,21 @@ export async function createDatabase (t: Pick<Test, 'teardown'>, options: { migr
   t.teardown(() => asAdmin(server, admin => admin.query(`drop database if exists ${name} with (force)`)))
   const url = within(server, name)
   return { url, connection: { connectionString: url }, service: { connectionString: asRole(url, SERVICE_ROLE) }, name }
+}
+
+/** The same database, of which something comes in between: before each transaction. */
+export function interrupt (database: Database, interruption: () => Promise<unknown>): Database {
+  return {
+    ...database,
+    pool: new Proxy(database.pool, {
+      get: (pool, member) => member !== 'connect'
+        ? Reflect.get(pool, member)
+        : async () => {
+          await interruption()
+          return pool.connect()
+        }
+    })
+  }
 }
 
 /** A temporary folder for an embedded database, removed when `t` ends. */

@@ -69,6 +69,13 @@ export async function readCheckpointsFrom (db: Db, serviceId: number, from: numb
   return rows.map(row => ({ serviceId, judgedUntil: row.judged_until.getTime(), state: row.state }))
 }
 
+/** The moments (ms) in `[from, to)` at which a service was checkpointed. */
+export async function readCheckpointMoments (db: Db, serviceId: number, from: number, to: number): Promise<Set<number>> {
+  const rows = await db.query<{ judged_until: Date }>('select judged_until from detector_states where service_id = $1 and judged_until >= $2 and judged_until < $3',
+    [serviceId, new Date(from).toISOString(), new Date(to).toISOString()])
+  return new Set(rows.map(row => row.judged_until.getTime()))
+}
+
 const CHECKPOINTS_PER_STATEMENT = 50
 
 /** Writes checkpoints, replacing those of the same moment. */

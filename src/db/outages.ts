@@ -187,30 +187,37 @@ export async function readRetrospective ({ orm }: Db, serviceId: number, from: D
     eq(outages.serviceId, serviceId), eq(outages.retrospective, true), gte(outages.detectedAt, from), lte(outages.onsetAt, to)))
 }
 
-/**
- * How an entry of an outage's timeline is dated: by `at`, where judging stands or when it was said, but after what was said
- * before, since the last entry is what holds. What a vendor said has dates of its own.
- */
-export async function dateEntry (db: Db, { serviceId, id }: Pick<Outage, 'serviceId' | 'id'>, at: Date): Promise<Date> {
-  const [row] = await db.query<{ last: Date | null }>(
-    "select max(at) as last from outage_events where service_id = $1 and outage_id = $2 and actor <> 'vendor'", [serviceId, id])
-  const last = row?.last ?? null
-  return last !== null && last >= at ? new Date(last.getTime() + 1) : at
-}
-
 /** Dismisses an outage that judging again no longer finds; its timeline keeps what was said, and says why. False: it is dismissed already. */
 export async function withdrawOutage (db: Db, { serviceId, id }: Outage, judgedUntil: Date, actor: Actor, text: string): Promise<boolean> {
   const { orm } = db
-  const at = await dateEntry(db, { serviceId, id }, judgedUntil)
+  const at = await dateEntry(db, serviceId, id, judgedUntil)
   const withdrawn = await orm.update(outages).set({ state: 'dismissed', dismissedAt: at, withdrawn: true })
     .where(and(eq(outages.serviceId, serviceId), eq(outages.id, id), sql`${outages.state} <> 'dismissed'`)).returning({ id: outages.id })
-  if (withdrawn.length > 0) await insertEvent({ orm }, { serviceId, outageId: id, at, type: 'dismissed', state: 'dismissed', actor, text }, at)
+  if (withdrawn.length > 0) await addEntry(db, { serviceId, outageId: id, at, type: 'dismissed', state: 'dismissed', actor, text }, at)
   return withdrawn.length > 0
 }
 
-/** Adds one entry that is not the detector's to an outage's timeline; `toldAt`: now, which may be after the instant it is dated by. */
-export async function insertEvent ({ orm }: Pick<Db, 'orm'>, entry: Omit<OutageEvent, 'id' | 'reading' | 'toldAt'>, toldAt: Date): Promise<void> {
+type NewEntry = Omit<OutageEvent, 'id' | 'reading' | 'toldAt'>
+
+/**
+ * Adds one entry that is not the detector's to an outage's timeline; `toldAt`: now, which may be after the instant it is
+ * dated by. That is later than what was said before, since the last entry is what holds; a vendor's words keep their dates.
+ */
+export async function insertEvent (db: Db, entry: NewEntry, toldAt: Date): Promise<void> {
+  const { serviceId, outageId, actor, at } = entry
+  await addEntry(db, actor === 'vendor' ? entry : { ...entry, at: await dateEntry(db, serviceId, outageId, at) }, toldAt)
+}
+
+async function addEntry ({ orm }: Db, entry: NewEntry, toldAt: Date): Promise<void> {
   await orm.insert(outageEvents).values({ ...entry, id: uuid7({ msecs: entry.at.getTime() }), reading: null, toldAt })
+}
+
+/** `at`, or right after the last entry that is no vendor's. */
+async function dateEntry (db: Db, serviceId: number, outageId: string, at: Date): Promise<Date> {
+  const [row] = await db.query<{ last: Date | null }>(
+    "select max(at) as last from outage_events where service_id = $1 and outage_id = $2 and actor <> 'vendor'", [serviceId, outageId])
+  const last = row?.last ?? null
+  return last !== null && last >= at ? new Date(last.getTime() + 1) : at
 }
 
 /** A service's live outages that were open at `since` (ms) or later, ascending by detection. */

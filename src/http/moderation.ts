@@ -13,7 +13,7 @@ import {
   changeReports, findAction, findLaterActions, findMeant, hasPreview, insertAction, keepOutages, keepPreview, minutesOf, planAction, readActions,
   restoreOutages, takeBack, type Meant, type Selection, type StoredAction
 } from '../db/moderation.ts'
-import { dateEntry, insertEvent, type Outage } from '../db/outages.ts'
+import { insertEvent, type Outage } from '../db/outages.ts'
 import { announce } from '../db/outbox.ts'
 import type { Catalog, Service } from '../db/services.ts'
 import { recountFrom, sumMinutes } from '../db/windows.ts'
@@ -203,9 +203,8 @@ export const moderation: Routes<{ db: Database, catalog: () => Catalog, clock: C
     await recountFrom(tx, recountedSince(minutesOf(rows)))
     const restored = await restoreOutages(tx, before.keptOutages as string[])
     const judgedUntil = new Date(await findJudgedUntil(tx) ?? now)
-    for (const outage of restored) {
-      const { serviceId, id: outageId, state } = outage
-      await insertEvent(tx, { serviceId, outageId, at: await dateEntry(tx, outage, judgedUntil), type: 'updated', state, actor: 'moderator', text: 'A moderator took back an earlier decision on reports; this stands as it did before.' }, now)
+    for (const { serviceId, id: outageId, state } of restored) {
+      await insertEvent(tx, { serviceId, outageId, at: judgedUntil, type: 'updated', state, actor: 'moderator', text: 'A moderator took back an earlier decision on reports; this stands as it did before.' }, now)
     }
     for (const [serviceId, [first]] of minutesOf(rows)) await requestRejudge(tx, serviceId, now, first)
     const after = describeAction({ ...before, revertedAt: now })

@@ -7,7 +7,7 @@ import { DAY_MS, type Clock } from '../core/time.ts'
 import { ALL, OPEN_OUTAGE_STATES, type EventType, type NewsType, type OutageState } from '../core/vocabulary.ts'
 import { recordAudit } from '../db/audit.ts'
 import { transact, type Database, type Db } from '../db/client.ts'
-import { dateEntry, findOutage, holdOutage, insertEvent, outageId, readOpenOutages, updateOutage, upsertOutage, type Outage as OutageRow } from '../db/outages.ts'
+import { findOutage, holdOutage, insertEvent, outageId, readOpenOutages, updateOutage, upsertOutage, type Outage as OutageRow } from '../db/outages.ts'
 import { announce, type Change } from '../db/outbox.ts'
 import { insertRuling } from '../db/rulings.ts'
 import type { Catalog } from '../db/services.ts'
@@ -150,7 +150,7 @@ function newsOf ({ serviceId, id }: OutageRow, type: NewsType, at: Date): Change
 }
 
 async function note (tx: Db, { serviceId, id, state }: OutageRow, type: EventType, at: Date, text: string, now: Date): Promise<void> {
-  await insertEvent(tx, { serviceId, outageId: id, at: await dateEntry(tx, { serviceId, id }, at), type, state, actor: 'moderator', text }, now)
+  await insertEvent(tx, { serviceId, outageId: id, at, type, state, actor: 'moderator', text }, now)
 }
 
 /** @throws Fault `invalid`, naming every member that is wrong */

@@ -275,23 +275,28 @@ async function writeFindings (tx: Db, judging: Judging, findings: Findings, to: 
   if (findings.withheld.length > 0) await insertWithheld(tx, findings.withheld)
   // What the outages below are held against; the rest can wait until they are told.
   await upsertBaselines(tx, findings.expectations.filter(({ serviceId }) => findings.found.has(serviceId)))
-  const changes: Change[] = []
-  const onset = Math.min(to, ...[...findings.found.values()].flat().map(({ figures }) => figures.onsetAt))
-  const watched = await readWatchedOf(tx, [...findings.found.keys()], onset, to)
-  const names = await readScopeNames(tx)
-  for (const [serviceId, found] of findings.found) {
-    for (const { figures, transitions, networks } of found) {
-      const id = judging.openOutages.get(serviceId) ?? outageId(figures.detectedAt)
-      await upsertOutage(tx, serviceId, id, figures, await readImpactWatched(tx, serviceId, figures, to, watched.get(serviceId)!), false)
-      await insertOutageEvents(tx, names, serviceId, id, transitions, networks)
-      changes.push(...changesOf(serviceId, id, transitions))
-      if (isClosed(figures.state)) judging.openOutages.delete(serviceId)
-      else judging.openOutages.set(serviceId, id)
-    }
-  }
+  const changes = findings.found.size === 0 ? [] : await writeOutages(tx, judging, findings, to)
   await upsertCheckpoints(tx, findings.checkpoints)
   await announce(tx, changes)
   return true
+}
+
+async function writeOutages (tx: Db, { openOutages }: Judging, { found: all }: Findings, to: number): Promise<Change[]> {
+  const changes: Change[] = []
+  const onset = Math.min(to, ...[...all.values()].flat().map(({ figures }) => figures.onsetAt))
+  const watched = await readWatchedOf(tx, [...all.keys()], onset, to)
+  const names = await readScopeNames(tx)
+  for (const [serviceId, found] of all) {
+    for (const { figures, transitions, networks } of found) {
+      const id = openOutages.get(serviceId) ?? outageId(figures.detectedAt)
+      await upsertOutage(tx, serviceId, id, figures, await readImpactWatched(tx, serviceId, figures, to, watched.get(serviceId)!), false)
+      await insertOutageEvents(tx, names, serviceId, id, transitions, networks)
+      changes.push(...changesOf(serviceId, id, transitions))
+      if (isClosed(figures.state)) openOutages.delete(serviceId)
+      else openOutages.set(serviceId, id)
+    }
+  }
+  return changes
 }
 
 /**

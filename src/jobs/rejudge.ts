@@ -6,7 +6,7 @@ import { DAY_MS, floorTo, HOUR_MS, MINUTE_MS } from '../core/time.ts'
 import { upsertBaselines } from '../db/baselines.ts'
 import { transact, type Database } from '../db/client.ts'
 import {
-  deleteCheckpoints, deleteRejudge, findRejudge, holdJudging, raiseGeneration, readCheckpointsFrom, readWithheld, upsertCheckpoints, type Checkpoint, type Rejudge
+  deleteCheckpoints, deleteRejudge, findRejudge, holdJudging, raiseGeneration, readCheckpointMoments, readCheckpointsFrom, readWithheld, upsertCheckpoints, type Checkpoint, type Rejudge
 } from '../db/detector.ts'
 import { insertOutageEvents, outageId, readRetrospective, readScopeNames, upsertOutage, withdrawOutage } from '../db/outages.ts'
 import { readRulings } from '../db/rulings.ts'
@@ -69,7 +69,7 @@ async function foldDay (database: Database, refold: Refold, to: number): Promise
   const chunk = await readChunk(database, refold.at, to, [service], service.id)
   const withheld = groupWithheld(await readWithheld(database, refold.at, to, service.id))
   const rulings = groupRulings(await readRulings(database, refold.at, to - 1, service.id))
-  const moments = new Set((await readCheckpointsFrom(database, service.id, refold.at)).map(({ judgedUntil }) => judgedUntil))
+  const moments = await readCheckpointMoments(database, service.id, refold.at, to)
   for (let start = refold.at; start < to; start += MINUTE_MS) {
     const key = `${service.id} ${start}`
     if (moments.has(start)) refold.learnt.push({ serviceId: service.id, judgedUntil: start, state: structuredClone(state) })

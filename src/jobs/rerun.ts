@@ -9,7 +9,7 @@ import {
   deleteRejudge, deleteWithheld, findJudgedUntil, holdJudging, insertWithheld, raiseGeneration, readCheckpointsFrom, readReruns, upsertCheckpoints,
   type Checkpoint, type Rejudge
 } from '../db/detector.ts'
-import { dateEntry, insertEvent, insertOutageEvents, outageId, readOutagesSince, readScopeNames, stands, upsertOutage, withdrawOutage, type Outage } from '../db/outages.ts'
+import { insertEvent, insertOutageEvents, outageId, readOutagesSince, readScopeNames, stands, upsertOutage, withdrawOutage, type Outage } from '../db/outages.ts'
 import { announce, type Change } from '../db/outbox.ts'
 import { readRulings } from '../db/rulings.ts'
 import type { Service } from '../db/services.ts'
@@ -151,7 +151,7 @@ export async function tellAgain (tx: Db, serviceId: number, { since, judged, che
       await insertOutageEvents(tx, names, serviceId, id, transitions, networks)
       changes.push(...changesOf(serviceId, id, transitions))
     } else {
-      await insertEvent(tx, { serviceId, outageId: id, at: await dateEntry(tx, row, at), type: 'updated', state: figures.state, actor: 'moderator', text: UPDATED }, at)
+      await insertEvent(tx, { serviceId, outageId: id, at, type: 'updated', state: figures.state, actor: 'moderator', text: UPDATED }, at)
       changes.push({ type: 'outage.updated', serviceId, outageId: id, at })
     }
   }

@@ -10,6 +10,7 @@ import { detect, loadJudging } from '../../src/jobs/detect.ts'
 import { openOutgoing } from '../../src/jobs/outgoing.ts'
 import { rollup } from '../../src/jobs/rollup.ts'
 import { addressOf, openTestApp } from '../app.ts'
+import { interrupt } from '../database.ts'
 
 const START = new Date('2012-11-18T12:00:00Z')
 const deliverTo = (database: Database) =>
@@ -105,18 +106,8 @@ t.test('who has judged and does not know what was judged again meanwhile writes 
   const services = [...(await readCatalog(app.database)).services.values()]
   const [one, other] = [await loadJudging(app.database), await loadJudging(app.database)]
   let transactions = 0
-  const late = {
-    ...app.database,
-    pool: new Proxy(app.database.pool, {
-      get: (pool, member) => member !== 'connect'
-        ? Reflect.get(pool, member)
-        : async () => {
-          // Another has taken the lead between what is told and what follows.
-          if (++transactions === 2) await transact(app.database, raiseGeneration)
-          return pool.connect()
-        }
-    })
-  }
+  // Another has taken the lead between what is told and what follows.
+  const late = interrupt(app.database, async () => { if (++transactions === 2) await transact(app.database, raiseGeneration) })
   await t.rejects(detect(late, one, services, START.getTime() + MINUTE_MS), /Another instance has judged/)
   t.strictSame(await app.database.query('select from detector_states where judged_until > $1', [START]), [])
   t.strictSame(await app.database.query('select from baselines'), [])

@@ -7,7 +7,7 @@ import { readCatalog } from '../../src/db/services.ts'
 import { detect, loadJudging } from '../../src/jobs/detect.ts'
 import { previewRerun } from '../../src/jobs/rerun.ts'
 import { addressOf, openTestApp, type TestApp } from '../app.ts'
-import { createDatabase } from '../database.ts'
+import { createDatabase, interrupt } from '../database.ts'
 
 const START = new Date('2012-11-18T12:00:00Z')
 /** Everything is kept. */
@@ -234,17 +234,7 @@ t.test('a word spoken while a minute is judged is not passed over', async t => {
   const judging = await loadJudging(app.database)
   const services = [...(await readCatalog(app.database)).services.values()]
   // Judged in memory without the word, as if it came right before the transaction.
-  const late = detect({
-    ...app.database,
-    pool: new Proxy(app.database.pool, {
-      get: (pool, member) => member !== 'connect'
-        ? Reflect.get(pool, member)
-        : async () => {
-          await speak(app, 'dismiss')
-          return pool.connect()
-        }
-    })
-  }, judging, services, judging.judgedUntil + MINUTE_MS)
+  const late = detect(interrupt(app.database, () => speak(app, 'dismiss')), judging, services, judging.judgedUntil + MINUTE_MS)
   t.equal(await late, false)
   await quiet(app, 1)
   t.match(await readOutages(app), [{ state: 'dismissed' }])
